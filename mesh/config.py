@@ -1,0 +1,134 @@
+"""One frozen configuration value: flag over environment over file over default; read once, at start."""
+
+import os
+import re
+import sys
+import types
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+from mesh.errors import UsageError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,31}")
+
+
+def default_data_dir() -> Path:
+    """`/var/lib/edge-mesh` for root, else the XDG data directory."""
+    if os.geteuid() == 0:
+        return Path("/var/lib/edge-mesh")
+    base = os.environ.get("XDG_DATA_HOME")
+    return (Path(base) if base else Path.home() / ".local" / "share") / "edge-mesh"
+
+
+def _host_name() -> str:
+    host = os.uname().nodename.split(".")[0]
+    cleaned = re.sub(r"[^A-Za-z0-9_.-]", "-", host).lstrip("._-")[:32]
+    return cleaned or "node"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """Everything that a node or a command can be told. Each field is also `MESH_<FIELD>` and a TOML key."""
+
+    data_dir: Path = field(default_factory=default_data_dir)
+    name: str = field(default_factory=_host_name)
+    mesh_name: str = "default"
+    bind: str = ""  # address to listen on; empty = every interface
+    advertise: str = ""  # address at which others reach this node; empty = found out
+    broker: str = ""  # URL of an existing MQTT broker; empty = run one here
+    mqtt_port: int = 0  # 0 = 1883, or the next free one
+    http_port: int = 0  # 0 = any free one
+    seeds: tuple[str, ...] = ()  # broker URLs of nodes that mDNS does not reach
+    mdns: bool = True
+    mdns_interfaces: tuple[str, ...] = ()  # IP addresses; empty = every interface
+    runtime: str = "auto"  # "litert", "tflite" or "auto"
+    threads: int = 0  # 0 = one per core, at most 4
+    memory_bytes: int = 0  # what stages may use in all; 0 = measured free memory
+    heartbeat_s: float = 1.0
+    lost_after_s: float = 4.0  # silence after which a node counts as lost
+    request_timeout_s: float = 30.0
+    max_payload_bytes: int = 64 << 20
+    max_model_bytes: int = 2 << 30
+    max_queue: int = 256  # requests waiting at a gateway
+    max_in_flight: int = 0  # 0 = two per stage
+    log_level: str = "info"
+
+    def __post_init__(self) -> None:
+        for what, value in (("name", self.name), ("mesh_name", self.mesh_name)):
+            if not _NAME.fullmatch(value):
+                raise UsageError(
+                    f"{what} {value!r} is not usable: 1 to 32 letters, digits, '.', '_' or '-', "
+                    "starting with a letter or digit"
+                )
+        for what in ("mqtt_port", "http_port"):
+            if not 0 <= getattr(self, what) <= 65535:
+                raise UsageError(f"{what} must lie between 0 and 65535")
+        if self.runtime not in {"auto", "litert", "tflite"}:
+            raise UsageError(f"runtime {self.runtime!r} is unknown: use auto, litert or tflite")
+        if not 0.05 <= self.heartbeat_s < self.lost_after_s:
+            raise UsageError("heartbeat_s must be at least 0.05 and less than lost_after_s")
+        for what in ("max_payload_bytes", "max_model_bytes", "max_queue"):
+            if getattr(self, what) < 1:
+                raise UsageError(f"{what} must be at least 1")
+
+
+def load(
+    flags: Mapping[str, Any], environment: Mapping[str, str], file: Path | None = None
+) -> Config:
+    """Merge the sources. `flags` holds only what was given. Raises: UsageError."""
+    values: dict[str, Any] = {}
+    if file is not None:
+        values |= _from_file(file)
+    kinds = get_type_hints(Config)
+    for one in fields(Config):
+        text = environment.get(f"MESH_{one.name.upper()}")
+        if text is not None:
+            values[one.name] = _parse(one.name, text, kinds[one.name])
+    values |= flags
+    return Config(**values)
+
+
+def _from_file(file: Path) -> dict[str, Any]:
+    try:
+        raw = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"configuration {file} cannot be read: {error}") from error
+    kinds = get_type_hints(Config)
+    unknown = sorted(raw.keys() - kinds.keys())
+    if unknown:
+        raise UsageError(f"configuration {file} has unknown keys: {', '.join(unknown)}")
+    return {key: _coerce(f"{file}: {key}", value, kinds[key]) for key, value in raw.items()}
+
+
+def _parse(name: str, text: str, kind: Any) -> Any:
+    variable = f"MESH_{name.upper()}"
+    if kind is bool:
+        if text.lower() not in {"0", "1", "true", "false", "yes", "no"}:
+            raise UsageError(f"{variable}={text!r}: use 1 or 0")
+        return text.lower() in {"1", "true", "yes"}
+    if get_origin(kind) is tuple:
+        return tuple(part for part in text.split(",") if part)
+    try:
+        return kind(text)
+    except ValueError as error:
+        raise UsageError(f"{variable}={text!r} is not a valid {kind.__name__}") from error
+
+
+def _coerce(where: str, value: Any, kind: Any) -> Any:
+    if kind is Path and isinstance(value, str):
+        return Path(value)
+    if get_origin(kind) is tuple and isinstance(value, list):
+        return tuple(str(part) for part in value)
+    if kind is float and type(value) is int:
+        return float(value)
+    wanted = get_args(kind) if get_origin(kind) in (Union, types.UnionType) else (kind,)
+    if type(value) not in wanted:
+        raise UsageError(f"{where} = {value!r}: expected {kind.__name__}")
+    return value

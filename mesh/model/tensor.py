@@ -1,0 +1,102 @@
+"""What a tensor is: data type, shape, name and size; no data."""
+
+import math
+from dataclasses import dataclass
+from enum import Enum
+
+
+class DataType(Enum):
+    """The element types that may cross a stage boundary; the value is the Open Inference Protocol's name.
+
+    Open Inference Protocol v2, "Tensor Data Types"; TFLite schema.fbs, `enum TensorType`.
+    """
+
+    BOOL = "BOOL"
+    UINT8 = "UINT8"
+    UINT16 = "UINT16"
+    UINT32 = "UINT32"
+    UINT64 = "UINT64"
+    INT8 = "INT8"
+    INT16 = "INT16"
+    INT32 = "INT32"
+    INT64 = "INT64"
+    FP16 = "FP16"
+    FP32 = "FP32"
+    FP64 = "FP64"
+
+    @property
+    def itemsize_bytes(self) -> int:
+        return _ITEMSIZE_BYTES[self]
+
+    @property
+    def numpy_name(self) -> str:
+        """The little-endian NumPy dtype string, for example "<f4"."""
+        return _NUMPY_NAMES[self]
+
+
+_NUMPY_NAMES = {
+    DataType.BOOL: "|b1",
+    DataType.UINT8: "|u1",
+    DataType.UINT16: "<u2",
+    DataType.UINT32: "<u4",
+    DataType.UINT64: "<u8",
+    DataType.INT8: "|i1",
+    DataType.INT16: "<i2",
+    DataType.INT32: "<i4",
+    DataType.INT64: "<i8",
+    DataType.FP16: "<f2",
+    DataType.FP32: "<f4",
+    DataType.FP64: "<f8",
+}
+_ITEMSIZE_BYTES = {data_type: int(name[2:]) for data_type, name in _NUMPY_NAMES.items()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TensorSpec:
+    """One tensor of the whole model's main subgraph.
+
+    `index` is its index there and names it between stages; `name` is what clients call it (the
+    signature's name where the model has one, else the tensor's).
+    """
+
+    index: int
+    name: str
+    data_type: DataType
+    shape: tuple[int, ...]
+
+    @property
+    def size_bytes(self) -> int:
+        return math.prod(self.shape) * self.data_type.itemsize_bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerRange:
+    """Consecutive operators [start, stop) of the main subgraph, 0-based."""
+
+    start: int
+    stop: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.start < self.stop:
+            raise ValueError(f"empty or negative layer range [{self.start}, {self.stop})")
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    def __str__(self) -> str:
+        return f"{self.start}–{self.stop - 1}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageInterface:
+    """What a stage receives, computes and sends, as tensors of the whole model.
+
+    `received` = tensors that arrive; `consumed` ⊆ received enter the slice (in the slice's input
+    order); `produced` leave the slice (in its output order); `sent` ⊆ received ∪ produced go on:
+    what a later stage or the reply needs. `sent − produced` only passes by.
+    """
+
+    received: tuple[TensorSpec, ...]
+    consumed: tuple[TensorSpec, ...]
+    produced: tuple[TensorSpec, ...]
+    sent: tuple[TensorSpec, ...]

@@ -1,0 +1,68 @@
+"""What the mesh asks of a TFLite runtime: one adapter per way of running, one contract suite."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from mesh.model.tensor import TensorSpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuntimeInfo:
+    """Which interpreter a node runs; equal `kernel_class` promises equal bits (architecture, decision 11)."""
+
+    name: str
+    version: str
+    kernel_class: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Invocation:
+    """One run of a slice: the raw little-endian bytes of each output, and how long the interpreter took."""
+
+    outputs: tuple[bytes, ...]
+    compute_s: float
+
+
+class LoadedSlice(Protocol):
+    """A slice in its interpreter; one caller at a time."""
+
+    @property
+    def resident_bytes(self) -> int:
+        """Resident memory of the process that holds the slice."""
+        ...
+
+    def invoke(self, inputs: Sequence[bytes | memoryview], *, timeout_s: float) -> Invocation:
+        """Run once on raw little-endian tensors in the slice's input order.
+
+        Raises: InvokeError (the slice stays usable), ChildDiedError or ChildHungError (it is gone),
+        WrongShapeError when a buffer has not the size of its tensor.
+        """
+        ...
+
+    def close(self) -> None:
+        """End the interpreter; harmless when called again."""
+        ...
+
+
+class Runtime(Protocol):
+    """Loads slices."""
+
+    def info(self) -> RuntimeInfo: ...
+
+    def load(
+        self,
+        path: Path,
+        *,
+        inputs: Sequence[TensorSpec],
+        outputs: Sequence[TensorSpec],
+        threads: int,
+        timeout_s: float,
+    ) -> LoadedSlice:
+        """Load the slice file and allocate its tensors.
+
+        Raises: UnsupportedModelError when the interpreter refuses the file or its tensors are not
+        the ones named, ChildDiedError or ChildHungError when it takes its process with it.
+        """
+        ...

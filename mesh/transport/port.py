@@ -1,0 +1,107 @@
+"""What the mesh asks of MQTT: a bus is one connection to one broker; a broker is a thing that runs."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One PUBLISH. The last four come from MQTT 5 properties and are None for 3.1.1 publishers."""
+
+    topic: str
+    payload: bytes
+    qos: int = 0
+    retain: bool = False
+    duplicate: bool = False
+    response_topic: str | None = None
+    correlation_data: bytes | None = None
+    content_type: str | None = None
+    expiry_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connected:
+    """The broker accepted the connection (again): subscribe and publish retained state now."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disconnected:
+    """The connection ended; the bus goes on trying to connect until it is closed."""
+
+    reason: str
+
+
+BusEvent = Connected | Disconnected | Message
+
+
+class Bus(Protocol):
+    """One connection to one broker, reconnecting by itself.
+
+    Events come on a thread of the bus, one at a time, in the broker's order: the callback must
+    only hand them on.
+    """
+
+    @property
+    def url(self) -> str: ...
+
+    @property
+    def is_connected(self) -> bool: ...
+
+    def subscribe(self, topic_filter: str, *, qos: int) -> None:
+        """Subscribe now and again after each reconnection."""
+        ...
+
+    def publish(self, message: Message) -> None:
+        """Hand one message to the connection.
+
+        Raises: NotConnectedError when there is no connection: nothing is queued for later, and
+        OverloadedError when the connection's bounded send buffer is full.
+        """
+        ...
+
+    def close(self) -> None:
+        """Disconnect without the will being sent; harmless when called again."""
+        ...
+
+
+class BusConnector(Protocol):
+    """Makes buses."""
+
+    def connect(
+        self,
+        url: str,
+        *,
+        client_id: str,
+        on_event: Callable[[BusEvent], None],
+        will: Message | None = None,
+    ) -> Bus:
+        """Start connecting to `mqtt://host:port` and return at once; `Connected` says when it is up.
+
+        Raises: UsageError for a URL that is not one.
+        """
+        ...
+
+
+class Broker(Protocol):
+    """A broker that this node reaches clients and peers through."""
+
+    @property
+    def kind(self) -> str:
+        """What runs: "mosquitto 2.0.11", "amqtt 0.12.1 (embedded)" or "external"."""
+        ...
+
+    @property
+    def url(self) -> str:
+        """`mqtt://host:port` at which this node itself connects."""
+        ...
+
+    def start(self) -> None:
+        """Run it and return when it accepts connections. Raises: BrokerError."""
+        ...
+
+    def is_alive(self) -> bool: ...
+
+    def stop(self) -> None:
+        """End it; harmless when called again."""
+        ...
