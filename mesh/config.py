@@ -16,6 +16,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+_TOPIC = re.compile(r"[A-Za-z0-9_.-]{1,32}(/[A-Za-z0-9_.-]{1,32}){0,3}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,31}")
 
 
@@ -40,6 +41,7 @@ class Config:
     data_dir: Path = field(default_factory=default_data_dir)
     name: str = field(default_factory=_host_name)
     mesh_name: str = "default"
+    base_topic: str = "mesh"  # topics lie below <base_topic>/1
     bind: str = ""  # address to listen on; empty = every interface
     advertise: str = ""  # address at which others reach this node; empty = found out
     broker: str = ""  # URL of an existing MQTT broker; empty = run one here
@@ -67,6 +69,11 @@ class Config:
                     f"{what} {value!r} is not usable: 1 to 32 letters, digits, '.', '_' or '-', "
                     "starting with a letter or digit"
                 )
+        if not _TOPIC.fullmatch(self.base_topic):
+            raise UsageError(
+                f"base_topic {self.base_topic!r} is not usable: letters, digits, '_', '-', '.', "
+                "in levels parted by '/'"
+            )
         for what in ("mqtt_port", "http_port"):
             if not 0 <= getattr(self, what) <= 65535:
                 raise UsageError(f"{what} must lie between 0 and 65535")

@@ -5,12 +5,14 @@ problem of L layers has L + 1 boundaries: 0 is the request, L the reply.
 """
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from enum import Enum
 
 from mesh.ids import NodeId
-from mesh.model.tensor import LayerRange
+
+MAX_NODES = 1024
+MAX_LAYERS = 4096
 
 
 class Objective(Enum):
@@ -22,24 +24,41 @@ class Objective(Enum):
 class PlanNode:
     """One candidate: `layer_s[i]` seconds for layer i, plus `stage_s` once per stage (copies, calls).
 
-    `host_id` is shared by nodes on one machine, whose `host_cores` they share.
+    `name` is what sentences call it; empty = its id. `host_id` is shared by nodes on one machine,
+    whose `host_cores` they share; empty = a machine of its own. Raises: ValueError.
     """
 
     node_id: NodeId
     layer_s: tuple[float, ...]
     stage_s: float
-    memory_bytes: int
+    memory_bytes: float
     threads: int = 1
     host_id: str = ""
     host_cores: int = 1
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        _require_finite(f"layer_s of {self.node_id}", self.layer_s)
+        _require_finite(f"stage_s of {self.node_id}", [self.stage_s])
+        _require_finite(f"memory_bytes of {self.node_id}", [self.memory_bytes])
+        if self.threads < 1 or self.host_cores < 1:
+            raise ValueError(f"threads and host_cores of {self.node_id} must be at least 1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanLink:
-    """One direction between two nodes: a frame of n bytes takes `message_s + n / goodput_bytes_per_s`."""
+    """One direction between two nodes: a frame of n bytes takes `message_s + n / goodput_bytes_per_s`.
+
+    Raises: ValueError.
+    """
 
     goodput_bytes_per_s: float
     message_s: float
+
+    def __post_init__(self) -> None:
+        _require_finite("message_s", [self.message_s])
+        if not self.goodput_bytes_per_s > 0:
+            raise ValueError("goodput_bytes_per_s must be more than 0: leave a dead link out")
 
     def transfer_s(self, size_bytes: int) -> float:
         return self.message_s + size_bytes / self.goodput_bytes_per_s
@@ -47,59 +66,82 @@ class PlanLink:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """`boundary_bytes[b]` crosses boundary b; a node without a link to another cannot send to it.
+    """What is to be run, by whom, over which links, and what counts. A problem checks itself: ValueError.
 
-    A node hands over to itself for free. `stage_memory_bytes` is what a stage needs beside its
-    layers' `layer_memory_bytes` (interpreter, arena). `gateway` sends the request and gets the
-    reply. `min_stages` > 1 forces a pipeline. A problem checks itself: ValueError.
+    `boundary_bytes[b]` crosses boundary b: boundary 0 goes from the gateway to the first stage,
+    boundary L from the last stage back to it. A node hands over to itself for free; without a link
+    it cannot send to another. The `gateway` may be a node, or something that hosts no stage but
+    has links; None = requests come in and replies go out for free, anywhere. Links of unknown
+    nodes are ignored.
+
+    A stage of layers [start, stop) takes `stage_memory_bytes` (interpreter, arena), the sum of its
+    `layer_memory_bytes`, `receive_memory_bytes[start]` and `send_memory_bytes[stop]` (frames held
+    at its two boundaries; empty = nothing), and fits when that is ≤ the node's `memory_bytes`.
+    `min_stages` > 1 forces a pipeline.
     """
 
     nodes: tuple[PlanNode, ...]
-    layer_memory_bytes: tuple[int, ...]
+    layer_memory_bytes: tuple[float, ...]
     boundary_bytes: tuple[int, ...]
     links: Mapping[tuple[NodeId, NodeId], PlanLink]
-    gateway: NodeId
-    stage_memory_bytes: int = 0
+    gateway: NodeId | None
+    stage_memory_bytes: float = 0
+    receive_memory_bytes: tuple[float, ...] = ()
+    send_memory_bytes: tuple[float, ...] = ()
     min_stages: int = 1
     max_stages: int | None = None
     latency_bound_s: float = math.inf
     objective: Objective = Objective.THROUGHPUT
 
+    def __post_init__(self) -> None:
+        self._check_sizes()
+        self._check_limits()
+        for what in ("layer_memory_bytes", "boundary_bytes"):
+            _require_finite(what, getattr(self, what))
+        for what in ("receive_memory_bytes", "send_memory_bytes"):
+            _require_finite(what, getattr(self, what))
+        _require_finite("stage_memory_bytes", [self.stage_memory_bytes])
+
+    def _check_sizes(self) -> None:
+        if not 1 <= self.layers <= MAX_LAYERS:
+            raise ValueError(f"a problem has 1 to {MAX_LAYERS} layers, not {self.layers}")
+        if len(self.nodes) > MAX_NODES:
+            raise ValueError(f"a problem has at most {MAX_NODES} nodes, not {len(self.nodes)}")
+        if len({node.node_id for node in self.nodes}) < len(self.nodes):
+            raise ValueError("two nodes of the problem have the same id")
+        for node in self.nodes:
+            if len(node.layer_s) != self.layers:
+                raise ValueError(f"layer_s of {node.node_id} must name {self.layers} layers")
+        if len(self.boundary_bytes) != self.layers + 1:
+            raise ValueError(f"boundary_bytes must name {self.layers + 1} boundaries")
+        for memory in (self.receive_memory_bytes, self.send_memory_bytes):
+            if memory and len(memory) != self.layers + 1:
+                raise ValueError(
+                    f"receive_memory_bytes and send_memory_bytes name {self.layers + 1} boundaries or none"
+                )
+
+    def _check_limits(self) -> None:
+        if any(sender == receiver for sender, receiver in self.links):
+            raise ValueError("a node needs no link to itself")
+        if self.min_stages < 1:
+            raise ValueError("min_stages must be at least 1")
+        if self.max_stages is not None and self.max_stages < self.min_stages:
+            raise ValueError("max_stages must not be less than min_stages")
+        if not self.latency_bound_s > 0:
+            raise ValueError("latency_bound_s must be more than 0")
+
     @property
     def layers(self) -> int:
         return len(self.layer_memory_bytes)
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlannedStage:
-    """Layers of the problem (not operators) on one node, with what they are expected to cost.
-
-    `transfer_s` is the way in: from the gateway or the stage before.
-    """
-
-    node_id: NodeId
-    layers: LayerRange
-    compute_s: float
-    transfer_s: float
-    memory_bytes: int
+    def label(self, node_id: NodeId | None) -> str:
+        """What sentences call a node."""
+        if node_id is None:
+            return "the gateway"
+        names = {node.node_id: node.name for node in self.nodes}
+        return names.get(node_id) or node_id
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Solution:
-    """A pipeline with its predicted figures.
-
-    `bottleneck_s` is the period: the slowest stage, transfer, or machine shared by several nodes.
-    `optimal` is False only where the search ended by budget.
-    """
-
-    stages: tuple[PlannedStage, ...]
-    exit_s: float
-    bottleneck_s: float
-    latency_s: float
-    bottleneck: str
-    optimal: bool = True
-    notes: tuple[str, ...] = field(default=())
-
-    @property
-    def requests_per_s(self) -> float:
-        return 1.0 / self.bottleneck_s
+def _require_finite(what: str, values: Iterable[float]) -> None:
+    if not all(0 <= value < math.inf for value in values):
+        raise ValueError(f"{what} must not be negative, infinite or NaN")

@@ -11,8 +11,8 @@ class Message:
 
     topic: str
     payload: bytes
-    qos: int = 0
-    retain: bool = False
+    qos: int = 0  # 0 or 1
+    retain: bool = False  # received: the broker had kept it from before the subscription
     duplicate: bool = False
     response_topic: str | None = None
     correlation_data: bytes | None = None
@@ -22,12 +22,15 @@ class Message:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connected:
-    """The broker accepted the connection (again): subscribe and publish retained state now."""
+    """The broker accepted the connection (again): publish retained state now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Disconnected:
-    """The connection ended; the bus goes on trying to connect until it is closed."""
+    """The connection ended or could not be made; the bus goes on trying until it is closed.
+
+    Said once per reason, not once per attempt.
+    """
 
     reason: str
 
@@ -39,7 +42,7 @@ class Bus(Protocol):
     """One connection to one broker, reconnecting by itself.
 
     Events come on a thread of the bus, one at a time, in the broker's order: the callback must
-    only hand them on.
+    only hand them on. The first may come before `connect` has returned; none comes after `close`.
     """
 
     @property
@@ -49,19 +52,30 @@ class Bus(Protocol):
     def is_connected(self) -> bool: ...
 
     def subscribe(self, topic_filter: str, *, qos: int) -> None:
-        """Subscribe now and again after each reconnection."""
+        """Subscribe now and again after each reconnection. Raises: BadTopicError.
+
+        Let the filters of one bus not overlap: brokers differ in how often they then deliver.
+        """
         ...
 
     def publish(self, message: Message) -> None:
-        """Hand one message to the connection.
+        """Hand one message to the connection, which sends it at most once.
 
-        Raises: NotConnectedError when there is no connection: nothing is queued for later, and
-        OverloadedError when the connection's bounded send buffer is full.
+        When it raises, the broker never sees the message. When it returns and the connection ends
+        before the broker has taken it, the message is forgotten, also at QoS 1: who needs an
+        answer waits for one, and retained state is published anew on `Connected`.
+
+        Raises: NotConnectedError when there is no connection, OverloadedError when the bounded
+        send buffer is full, TooLargeError when the broker would not take a packet of that size,
+        BadTopicError.
         """
         ...
 
     def close(self) -> None:
-        """Disconnect without the will being sent; harmless when called again."""
+        """Send what is waiting and disconnect, so that the broker drops the will.
+
+        Harmless when called again, and from the bus's own thread.
+        """
         ...
 
 
@@ -78,7 +92,7 @@ class BusConnector(Protocol):
     ) -> Bus:
         """Start connecting to `mqtt://host:port` and return at once; `Connected` says when it is up.
 
-        Raises: UsageError for a URL that is not one.
+        Raises: UsageError for a URL that is not one, BadTopicError for the will's topic.
         """
         ...
 
@@ -103,5 +117,5 @@ class Broker(Protocol):
     def is_alive(self) -> bool: ...
 
     def stop(self) -> None:
-        """End it; harmless when called again."""
+        """End it; harmless when called again. It may be started again."""
         ...

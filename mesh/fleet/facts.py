@@ -1,0 +1,135 @@
+"""From what the nodes say to the planner's question: who may take part in a model, and who not yet."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from mesh.fleet.view import NodeView, View
+from mesh.ids import ModelId, NodeId
+from mesh.planning import PlanLink, PlanNode, Problem
+from mesh.planning.pieces import Pieces
+
+INTERPRETER_BYTES = 64 << 20
+"""Resident memory of a child that holds an interpreter and NumPy but no model yet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """Where each present node stands for one model: `waiting` and `excluded` say why in words."""
+
+    eligible: tuple[NodeId, ...]
+    waiting: Mapping[NodeId, str]
+    excluded: Mapping[NodeId, str]
+
+
+def standing(
+    view: View,
+    model_id: ModelId,
+    pieces: Pieces,
+    *,
+    ready: Collection[NodeId],
+    barred: Mapping[NodeId, str],
+    need_links: bool,
+) -> Standing:
+    """Sort the ready nodes. `barred` nodes failed with this model before.
+
+    Without `need_links` a node may take part whose links are not all known: it is used only along
+    those that are.
+    """
+    waiting: dict[NodeId, str] = {}
+    excluded: dict[NodeId, str] = {}
+    eligible: list[NodeId] = []
+    for node_id in sorted(ready):
+        node = view.get(node_id, NodeView())
+        if node_id in barred:
+            excluded[node_id] = barred[node_id]
+        elif (why := _unmeasured(node, model_id)) is not None:
+            waiting[node_id] = why
+        elif (why := _unable(node, model_id, pieces)) is not None:
+            excluded[node_id] = why
+        else:
+            eligible.append(node_id)
+    for node_id in _unlinked(view, eligible) if need_links else ():
+        waiting[node_id] = "its links are being measured"
+    return Standing(
+        eligible=tuple(node_id for node_id in eligible if node_id not in waiting),
+        waiting=waiting,
+        excluded=excluded,
+    )
+
+
+def problem_for(
+    view: View,
+    model_id: ModelId,
+    pieces: Pieces,
+    *,
+    eligible: Collection[NodeId],
+    gateway: NodeId,
+    min_stages: int,
+) -> Problem:
+    """The planner's question for these nodes. A split asked for is made as wide as nodes and cuts allow."""
+    nodes = tuple(_plan_node(view[node_id], node_id, model_id) for node_id in sorted(eligible))
+    return Problem(
+        nodes=nodes,
+        layer_memory_bytes=pieces.weight_bytes,
+        boundary_bytes=pieces.boundary_bytes,
+        links=_links(view, {*eligible, gateway}),
+        gateway=gateway,
+        stage_memory_bytes=pieces.arena_bytes + INTERPRETER_BYTES,
+        min_stages=max(1, min(min_stages, len(nodes), len(pieces.weight_bytes))),
+    )
+
+
+def _unmeasured(node: NodeView, model_id: ModelId) -> str | None:
+    if node.advert is None:
+        return "it has not introduced itself"
+    if node.holdings is None or model_id not in node.holdings.held:
+        return "it is fetching the model"
+    if model_id not in node.capabilities:
+        return "it is being measured"
+    return None
+
+
+def _unable(node: NodeView, model_id: ModelId, pieces: Pieces) -> str | None:
+    capability = node.capabilities[model_id]
+    if capability.failure is not None:
+        return capability.failure
+    if capability.boundaries != pieces.boundaries:
+        return "it runs a version of this software that cuts models elsewhere"
+    return None
+
+
+def _unlinked(view: View, eligible: Collection[NodeId]) -> set[NodeId]:
+    """Nodes that do not know their links to all others yet."""
+    known = _links(view, eligible)
+    return {
+        one
+        for one in eligible
+        if any(one != other and (one, other) not in known for other in eligible)
+    }
+
+
+def _links(view: View, nodes: Collection[NodeId]) -> dict[tuple[NodeId, NodeId], PlanLink]:
+    links = {}
+    for node_id in nodes:
+        document = view[node_id].links if node_id in view else None
+        for link in document.links if document is not None else ():
+            if link.peer in nodes and link.goodput_bytes_per_s > 0:
+                links[node_id, link.peer] = PlanLink(
+                    goodput_bytes_per_s=link.goodput_bytes_per_s, message_s=link.message_s
+                )
+    return links
+
+
+def _plan_node(node: NodeView, node_id: NodeId, model_id: ModelId) -> PlanNode:
+    if node.advert is None:
+        raise ValueError(f"{node_id} is not eligible: it has no advert")
+    capability = node.capabilities[model_id]
+    return PlanNode(
+        node_id=node_id,
+        layer_s=capability.layer_s,
+        stage_s=capability.stage_s,
+        memory_bytes=node.advert.memory_bytes,
+        threads=capability.threads,
+        host_id=node.advert.host_id,
+        host_cores=node.advert.host_cores,
+    )

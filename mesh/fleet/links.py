@@ -1,0 +1,35 @@
+"""How fast a link is: from round trips of small and large frames to goodput and time per message."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mesh.ids import NodeId
+from mesh.wire.documents import Link
+
+SMALL_BYTES = 0
+LARGE_BYTES = 256 * 1024
+SIZES_BYTES = (*(SMALL_BYTES,) * 4, *(LARGE_BYTES,) * 4)
+"""The probes of one measurement, in order: the first of each size warms the path."""
+REFRESH_S = 300.0
+TIMEOUT_S = 10.0
+_SHORTEST_S = 1e-6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """One probe of `size_bytes` there and an empty echo back."""
+
+    size_bytes: int
+    round_trip_s: float
+
+
+def estimate(peer: NodeId, samples: Sequence[Sample]) -> Link:
+    """The best of each size: noise only adds.
+
+    A small round trip is two messages, so one costs half of it; a large one takes longer by the
+    bytes alone. Raises: ValueError without samples of both sizes.
+    """
+    small_s = min(s.round_trip_s for s in samples if s.size_bytes == SMALL_BYTES)
+    large_s = min(s.round_trip_s for s in samples if s.size_bytes == LARGE_BYTES)
+    extra_s = max(large_s - small_s, _SHORTEST_S)
+    return Link(peer=peer, goodput_bytes_per_s=LARGE_BYTES / extra_s, message_s=small_s / 2)

@@ -1,0 +1,126 @@
+"""Finds where a model may be cut and what crosses there, and what each range of layers exchanges."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from mesh.errors import UnsupportedModelError
+from mesh.model.limits import Limits
+from mesh.model.model import Model
+from mesh.model.tensor import LayerRange, StageInterface, TensorSpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CutPoint:
+    """A legal cut before layer `layer`, with the tensors that cross it, in order of their index."""
+
+    layer: int
+    live: tuple[TensorSpec, ...]
+
+    @property
+    def live_bytes(self) -> int:
+        return sum(spec.size_bytes for spec in self.live)
+
+
+def cut_points(model: Model, limits: Limits | None = None) -> tuple[CutPoint, ...]:
+    """Every legal cut between two layers, in order; empty where `uncuttable_reason` says why."""
+    bound = (limits or Limits()).max_live_tensors
+    specs = _specs(model)
+    return tuple(
+        CutPoint(layer=layer, live=tuple(specs[index] for index in sorted(live)))
+        for layer, live in _boundaries(model)
+        if _obstacle(model, live, bound) is None
+    )
+
+
+def uncuttable_reason(model: Model, limits: Limits | None = None) -> str | None:
+    """Why the model runs only whole; None when it has a legal cut."""
+    bound = (limits or Limits()).max_live_tensors
+    reason = "it has a single layer"
+    for layer, live in _boundaries(model):
+        obstacle = _obstacle(model, live, bound)
+        if obstacle is None:
+            return None
+        reason = f"before layer {layer}, as at every other, {obstacle}"
+    return reason
+
+
+def stage_interface(model: Model, layers: LayerRange) -> StageInterface:
+    """What the stage of these layers receives, consumes, produces and sends.
+
+    The first stage receives the graph inputs and the last sends the graph outputs, each in the
+    model's order; in between it is the cut's live tensors, so one stage sends what the next
+    receives. Raises: UnsupportedModelError when the range does not start and stop at legal cuts.
+    """
+    received = model.inputs if layers.start == 0 else _live_at(model, layers.start)
+    is_last = layers.stop == len(model.layers)
+    sent = model.outputs if is_last else _live_at(model, layers.stop)
+    inside = model.layers[layers.start : layers.stop]
+    read = {tensor for layer in inside for tensor in layer.reads}
+    made = {tensor for layer in inside for tensor in layer.outputs}
+    if is_last:
+        made |= {spec.index for spec in sent} - model.activations
+    return StageInterface(
+        received=received,
+        consumed=tuple(spec for spec in received if spec.index in read),
+        produced=tuple(spec for spec in sent if spec.index in made),
+        sent=sent,
+    )
+
+
+def _live_at(model: Model, layer: int) -> tuple[TensorSpec, ...]:
+    if not 0 < layer < len(model.layers):
+        raise UnsupportedModelError(
+            f"the model has {len(model.layers)} layers, so no cut at {layer}"
+        )
+    live = next(live for at, live in _boundaries(model) if at == layer)
+    obstacle = _obstacle(model, live, Limits().max_live_tensors)
+    if obstacle is not None:
+        raise UnsupportedModelError(f"the model cannot be cut before layer {layer}: {obstacle}")
+    specs = _specs(model)
+    return tuple(specs[index] for index in sorted(live))
+
+
+def _boundaries(model: Model) -> Iterator[tuple[int, set[int]]]:
+    """(layer, activations that cross before it) of each place between two layers.
+
+    The set is the same object each time.
+    """
+    end = len(model.layers)
+    last_read = {tensor: at for at, layer in enumerate(model.layers) for tensor in layer.reads}
+    last_read |= {spec.index: end for spec in model.outputs}
+    live = {spec.index for spec in model.inputs if last_read.get(spec.index, -1) > 0}
+    for at, layer in enumerate(model.layers[:-1]):
+        live.update(tensor for tensor in layer.outputs if last_read.get(tensor, -1) > at)
+        live.difference_update(tensor for tensor in layer.reads if last_read[tensor] == at)
+        yield at + 1, live
+
+
+def _obstacle(model: Model, live: set[int], bound: int) -> str | None:
+    """What forbids a cut that these tensors cross."""
+    if len(live) > bound:
+        return f"{len(live)} tensors cross; the limit is {bound}"
+    for index in sorted(live):
+        tensor = model.tensors[index]
+        if index in model.shape_tensors:
+            return f"tensor {tensor.name!r} crosses, and decides the shape of others"
+        if tensor.data_type is None:
+            return f"tensor {tensor.name!r} crosses, whose type {tensor.type_name} cannot be sent"
+        if tensor.size_bytes == 0:
+            return f"tensor {tensor.name!r} crosses, which is empty"
+    return None
+
+
+def _specs(model: Model) -> dict[int, TensorSpec]:
+    """Activations as they travel: graph inputs and outputs under the names that clients use."""
+    tensors = (model.tensors[index] for index in model.activations)
+    inner = {
+        tensor.index: TensorSpec(
+            index=tensor.index,
+            name=tensor.name,
+            data_type=tensor.data_type,
+            shape=tensor.shape,
+        )
+        for tensor in tensors
+        if tensor.data_type is not None
+    }
+    return inner | {spec.index: spec for spec in (*model.outputs, *model.inputs)}

@@ -1,0 +1,91 @@
+"""Takes frames to where they belong: another node's broker, or straight to this node's own part."""
+
+import logging
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mesh.errors import MeshError, RemoteError
+from mesh.ids import NodeId
+from mesh.pipeline.stage import Parcel
+from mesh.wire import frame as frames
+from mesh.wire.frame import Frame, FrameKind
+from mesh.wire.topics import FrameTopic, Lane
+
+_log = logging.getLogger("mesh.delivery")
+
+_KINDS = {
+    Lane.STAGE: (FrameKind.ACTIVATION,),
+    Lane.RESULT: (FrameKind.RESULT, FrameKind.ERROR),
+    Lane.PROBE: (FrameKind.PROBE,),
+    Lane.ECHO: (FrameKind.ECHO,),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receivers:
+    """The parts of this node, by lane."""
+
+    stage: Callable[[Frame], None]
+    result: Callable[[Frame], None]
+    probe: Callable[[Frame], None]
+    echo: Callable[[Frame], None]
+
+
+class Delivery:
+    """Frames in and out. What cannot be delivered is counted; the gateway's retry covers the loss."""
+
+    def __init__(
+        self,
+        *,
+        me: NodeId,
+        send: Callable[[NodeId, Lane, Frame], None],
+        run_soon: Callable[[Callable[[], None]], None],
+        max_frame_bytes: int,
+    ) -> None:
+        self._me = me
+        self._send = send
+        self._run_soon = run_soon
+        self._max_frame_bytes = max_frame_bytes
+        self._receivers: Receivers | None = None
+        self.dropped: Counter[str] = Counter()
+
+    def connect(self, receivers: Receivers) -> None:
+        self._receivers = receivers
+
+    def send(self, node_id: NodeId, lane: Lane, frame: Frame) -> None:
+        """Deliver a frame. Raises: MeshError when it could not even be sent."""
+        if node_id == self._me:
+            self._run_soon(lambda: self._receive(lane, frame))
+        else:
+            self._send(node_id, lane, frame)
+
+    def emit(self, parcel: Parcel) -> None:
+        """Deliver what a stage made."""
+        try:
+            self.send(parcel.node_id, parcel.lane, parcel.frame)
+        except MeshError as error:
+            self.dropped[error.code] += 1
+            _log.info("a frame to node %s was dropped: %s", parcel.node_id, error)
+
+    def arrived(self, topic: FrameTopic, payload: bytes) -> None:
+        """Open what came over MQTT."""
+        try:
+            frame = self._open(topic.lane, payload)
+        except RemoteError as error:
+            self.dropped[error.code] += 1
+            if self.dropped[error.code] == 1:
+                _log.warning("a frame was dropped: %s", error)
+            return
+        self._receive(topic.lane, frame)
+
+    def _open(self, lane: Lane, payload: bytes) -> Frame:
+        frame = frames.decode(payload, max_bytes=self._max_frame_bytes)
+        if frame.kind not in _KINDS[lane]:
+            raise RemoteError(f"a frame of kind {frame.kind.name} on lane {lane.value}")
+        return frame
+
+    def _receive(self, lane: Lane, frame: Frame) -> None:
+        if self._receivers is not None:
+            receive: Callable[[Frame], None] = getattr(self._receivers, lane.value)
+            receive(frame)

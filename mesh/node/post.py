@@ -1,0 +1,123 @@
+"""The node's connections: one bus to its own broker and one to each peer's; nothing is decided here."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mesh.errors import MeshError, NotConnectedError
+from mesh.ids import NodeId
+from mesh.transport.port import Bus, BusConnector, BusEvent, Connected, Disconnected, Message
+from mesh.wire import frame as frames
+from mesh.wire.topics import FactTopic, FrameTopic, Lane, RequestTopic, TopicSpace
+
+_log = logging.getLogger("mesh.post")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listeners:
+    """Who is told what; called on the loop's thread. The first argument is the broker's URL."""
+
+    connected: Callable[[str], None]
+    disconnected: Callable[[str], None]
+    fact: Callable[[str, FactTopic, bytes], None]
+    frame: Callable[[FrameTopic, bytes], None]
+    request: Callable[[RequestTopic, Message], None]
+
+
+class Post:
+    """Buses by URL. Nodes that share a broker share the connection."""
+
+    def __init__(
+        self,
+        connector: BusConnector,
+        topics: TopicSpace,
+        *,
+        me: NodeId,
+        own_url: str,
+        shared_broker: bool,
+        run_soon: Callable[[Callable[[], None]], None],
+        listeners: Listeners,
+    ) -> None:
+        self._connector = connector
+        self._topics = topics
+        self._me = me
+        self._own_url = own_url
+        self._shared_broker = shared_broker
+        self._run_soon = run_soon
+        self._listeners = listeners
+        self._buses: dict[str, Bus] = {}
+
+    @property
+    def urls(self) -> frozenset[str]:
+        return frozenset(self._buses)
+
+    def open_own(self, will: Message) -> None:
+        """Connect to the node's own broker: frames, requests and facts arrive here."""
+        bus = self._connect(self._own_url, will)
+        bus.subscribe(self._topics.all_frames(self._me), qos=0)
+        bus.subscribe(self._topics.all_requests(shared=self._shared_broker), qos=1)
+        bus.subscribe(self._topics.all_facts(), qos=1)
+
+    def open_peer(self, url: str) -> None:
+        """Connect to another node's broker and hear what it says; harmless when open already."""
+        if url not in self._buses:
+            self._connect(url, None).subscribe(self._topics.all_facts(), qos=1)
+
+    def close_peer(self, url: str) -> None:
+        if url != self._own_url and url in self._buses:
+            self._buses.pop(url).close()
+
+    def close(self) -> None:
+        """Close every connection, the own one last."""
+        for url in sorted(self._buses, key=lambda url: url == self._own_url):
+            self._buses.pop(url).close()
+
+    def publish_own(self, message: Message) -> bool:
+        """Publish at the own broker; False while there is no connection to it."""
+        bus = self._buses.get(self._own_url)
+        if bus is None or not bus.is_connected:
+            return False
+        try:
+            bus.publish(message)
+        except MeshError as error:
+            _log.warning("publishing on %s failed: %s", message.topic, error)
+            return False
+        return True
+
+    def send_frame(self, url: str, node_id: NodeId, lane: Lane, frame: frames.Frame) -> None:
+        """Send a frame to a node at its broker. Raises: TransportError, TooLargeError, OverloadedError."""
+        bus = self._buses.get(url)
+        if bus is None:
+            raise NotConnectedError(f"no connection to the broker of node {node_id}")
+        bus.publish(
+            Message(topic=self._topics.frame(node_id, lane), payload=frames.encode(frame), qos=0)
+        )
+
+    def _connect(self, url: str, will: Message | None) -> Bus:
+        bus = self._connector.connect(
+            url,
+            client_id=f"mesh-{self._me}",
+            on_event=lambda event: self._run_soon(lambda: self._heard(url, event)),
+            will=will,
+        )
+        self._buses[url] = bus
+        return bus
+
+    def _heard(self, url: str, event: BusEvent) -> None:
+        if url not in self._buses:
+            return  # said before the connection was closed
+        if isinstance(event, Connected):
+            self._listeners.connected(url)
+        elif isinstance(event, Disconnected):
+            self._listeners.disconnected(url)
+        else:
+            self._sort(url, event)
+
+    def _sort(self, url: str, message: Message) -> None:
+        topic = self._topics.parse(message.topic)
+        if isinstance(topic, FactTopic):
+            self._listeners.fact(url, topic, message.payload)
+        elif isinstance(topic, FrameTopic) and topic.node_id == self._me:
+            self._listeners.frame(topic, message.payload)
+        elif isinstance(topic, RequestTopic) and url == self._own_url:
+            self._listeners.request(topic, message)

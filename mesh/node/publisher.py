@@ -1,0 +1,59 @@
+"""Keeps this node's documents and says each again when it changed or the broker came back."""
+
+from collections.abc import Callable
+from typing import Any
+
+from mesh.ids import ModelId, NodeId
+from mesh.transport.port import Message
+from mesh.wire import codec
+from mesh.wire.topics import Fact, FactTopic, TopicSpace
+
+
+class Publisher:
+    """The node's own facts, retained at its own broker."""
+
+    def __init__(
+        self,
+        topics: TopicSpace,
+        *,
+        me: NodeId,
+        publish: Callable[[Message], bool],
+        learn: Callable[[FactTopic, bytes], None],
+    ) -> None:
+        self._topics = topics
+        self._me = me
+        self._publish = publish
+        self._learn = learn
+        self._said: dict[FactTopic, bytes] = {}
+
+    def say(self, fact: Fact, document: Any, *, model_id: ModelId | None = None) -> None:
+        """Publish a document if it differs from the last of its kind; this node hears it first."""
+        topic = FactTopic(node_id=self._me, fact=fact, model_id=model_id)
+        payload = codec.encode(document)
+        if self._said.get(topic) == payload:
+            return
+        self._said[topic] = payload
+        self._learn(topic, payload)
+        self._publish(self._message(topic, payload))
+
+    def unsay(self, fact: Fact, *, model_id: ModelId | None = None) -> None:
+        """Take a document back."""
+        topic = FactTopic(node_id=self._me, fact=fact, model_id=model_id)
+        if self._said.pop(topic, None) is not None:
+            self._learn(topic, b"")
+            self._publish(self._message(topic, b""))
+
+    def say_all(self) -> None:
+        """Publish everything again, the advert first: it marks a new life."""
+        for topic, payload in sorted(
+            self._said.items(), key=lambda said: said[0].fact is not Fact.ADVERT
+        ):
+            self._publish(self._message(topic, payload))
+
+    def unsay_all(self) -> None:
+        """Leave nothing retained behind: on a shared broker it would outlive the node."""
+        for topic in list(self._said):
+            self.unsay(topic.fact, model_id=topic.model_id)
+
+    def _message(self, topic: FactTopic, payload: bytes) -> Message:
+        return Message(topic=self._topics.fact(topic), payload=payload, qos=1, retain=True)

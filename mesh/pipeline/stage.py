@@ -1,0 +1,118 @@
+"""What a stage does with a frame: take it, refuse it or drop it, and where its result goes; no I/O."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from mesh.errors import MeshError, OverloadedError, RemoteError, StaleEpochError
+from mesh.ids import NodeId
+from mesh.model.tensor import StageInterface
+from mesh.wire import refusal
+from mesh.wire.documents import Plan
+from mesh.wire.frame import Frame, FrameKind, FrameTensor, StageTime
+from mesh.wire.topics import Lane
+
+QUEUE_LIMIT = 32
+"""Frames that wait for one stage; the gateways' windows keep it far from full."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Role:
+    """The part of this node in a plan."""
+
+    plan: Plan
+    stage: int
+    interface: StageInterface
+
+    @property
+    def is_last(self) -> bool:
+        return self.stage == len(self.plan.stages) - 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """A frame to compute: the slice's inputs in its order."""
+
+    role: Role
+    frame: Frame
+    arrived_s: float
+    inputs: tuple[bytes | memoryview, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parcel:
+    """A frame on its way out."""
+
+    node_id: NodeId
+    lane: Lane
+    frame: Frame
+
+
+def accept(role: Role | None, frame: Frame, *, queued: int, now_s: float) -> Work | Parcel:
+    """Take the frame or refuse it towards its gateway. `role` is None for a plan not held here."""
+    try:
+        if role is None:
+            raise StaleEpochError(f"epoch {frame.epoch} is not held here")
+        if queued >= QUEUE_LIMIT:
+            raise OverloadedError(f"stage {role.stage} has {queued} frames waiting")
+        return Work(role=role, frame=frame, arrived_s=now_s, inputs=_inputs(role, frame))
+    except MeshError as error:
+        return refuse(frame, error)
+
+
+def refuse(frame: Frame, error: Exception) -> Parcel:
+    """The ERROR frame for the gateway that waits."""
+    answer = replace(
+        frame,
+        kind=FrameKind.ERROR,
+        tensors=(),
+        error=refusal.encode(refusal.refusal_of(error)),
+    )
+    return Parcel(node_id=frame.sender, lane=Lane.RESULT, frame=answer)
+
+
+def is_late(work: Work, *, now_s: float) -> bool:
+    """Whether nobody waits for this any more: its gateway has answered for the deadline."""
+    return now_s - work.arrived_s > work.frame.time_left_s
+
+
+def forward(
+    work: Work, outputs: Sequence[bytes | memoryview], *, compute_s: float, now_s: float
+) -> Parcel:
+    """The frame for the next stage, or the result for the gateway."""
+    role, frame = work.role, work.frame
+    available = {tensor.index: tensor.data for tensor in frame.tensors}
+    available |= {
+        spec.index: data for spec, data in zip(role.interface.produced, outputs, strict=True)
+    }
+    elapsed_s = now_s - work.arrived_s
+    timing = StageTime(
+        stage=role.stage, queue_s=max(0.0, elapsed_s - compute_s), compute_s=compute_s
+    )
+    onward = replace(
+        frame,
+        kind=FrameKind.RESULT if role.is_last else FrameKind.ACTIVATION,
+        stage=role.stage if role.is_last else role.stage + 1,
+        time_left_s=max(0.0, frame.time_left_s - elapsed_s),
+        timings=(*frame.timings, timing),
+        tensors=tuple(
+            FrameTensor(index=spec.index, data=available[spec.index])
+            for spec in role.interface.sent
+        ),
+    )
+    if role.is_last:
+        return Parcel(node_id=frame.sender, lane=Lane.RESULT, frame=onward)
+    next_node = role.plan.stages[role.stage + 1].node_id
+    return Parcel(node_id=next_node, lane=Lane.STAGE, frame=onward)
+
+
+def _inputs(role: Role, frame: Frame) -> tuple[bytes | memoryview, ...]:
+    """The tensors that enter the slice. Raises: RemoteError."""
+    found = {tensor.index: tensor.data for tensor in frame.tensors}
+    for spec in role.interface.received:
+        size_bytes = len(found[spec.index]) if spec.index in found else None
+        if size_bytes != spec.size_bytes:
+            raise RemoteError(
+                f"stage {role.stage} expects tensor {spec.index} ({spec.name}) of "
+                f"{spec.size_bytes} bytes, the frame has {size_bytes}"
+            )
+    return tuple(found[spec.index] for spec in role.interface.consumed)

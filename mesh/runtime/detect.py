@@ -1,0 +1,77 @@
+"""Chooses the installed interpreter package and names its kernel class; nothing native is imported.
+
+A kernel class is what decides the last bits of a result: package and version, delegate,
+architecture, and the vector extensions by which XNNPACK picks its kernels.
+"""
+
+import importlib.metadata
+import importlib.util
+from collections.abc import Callable, Collection
+
+from mesh.device.processor import process_machine, vector_extensions
+from mesh.errors import DeviceError
+from mesh.runtime.control import Package
+from mesh.runtime.interpreter import InterpreterRuntime
+from mesh.runtime.port import RuntimeInfo
+
+_CHOICES = {"litert": Package.LITERT, "tflite": Package.TFLITE}
+_DISTRIBUTIONS = {Package.LITERT: "ai-edge-litert", Package.TFLITE: "tflite-runtime"}
+
+VersionOf = Callable[[str], "str | None"]
+"""The installed version of a distribution, or None."""
+
+
+def detect_runtime(
+    choice: str = "auto",
+    *,
+    data_limit_bytes: int | None = None,
+    version_of: VersionOf | None = None,
+) -> InterpreterRuntime:
+    """The runtime asked for ("litert", "tflite"), or for "auto" the first installed of these.
+
+    Raises: DeviceError naming what to install.
+    """
+    look_up = version_of or installed_version
+    package = choose_package(choice, look_up)
+    info = runtime_info(
+        package,
+        version=look_up(_DISTRIBUTIONS[package]) or "unknown",
+        machine=process_machine(),
+        extensions=vector_extensions(),
+    )
+    return InterpreterRuntime(package, info, data_limit_bytes=data_limit_bytes)
+
+
+def choose_package(choice: str, version_of: VersionOf) -> Package:
+    """Which package to use. Raises: DeviceError."""
+    candidates = list(_CHOICES.values()) if choice == "auto" else [_CHOICES[choice]]
+    present = [each for each in candidates if version_of(_DISTRIBUTIONS[each]) is not None]
+    if not present:
+        names = " or ".join(_DISTRIBUTIONS[each] for each in candidates)
+        raise DeviceError(f"no TFLite interpreter is installed: pip install {names}")
+    package = present[0]
+    numpy_major = (version_of("numpy") or "0").partition(".")[0]
+    # Built against NumPy 1: its first Interpreter() fails with a bare SystemError under NumPy 2.
+    if package is Package.TFLITE and numpy_major.isdigit() and int(numpy_major) >= 2:
+        raise DeviceError('tflite-runtime does not work with NumPy 2: pip install "numpy<2"')
+    return package
+
+
+def runtime_info(
+    package: Package, *, version: str, machine: str, extensions: Collection[str]
+) -> RuntimeInfo:
+    """Name the kernel class. The element type is left out: a model's tensors say it."""
+    name = next(name for name, each in _CHOICES.items() if each is package)
+    architecture = "+".join((machine, *sorted(extensions)))
+    return RuntimeInfo(
+        name=name, version=version, kernel_class=f"{name}-{version}/xnnpack/{architecture}"
+    )
+
+
+def installed_version(distribution: str) -> str | None:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        pass
+    module = distribution.replace("-", "_")  # a distribution's package without pip's metadata
+    return "unknown" if importlib.util.find_spec(module) else None

@@ -1,0 +1,217 @@
+"""What a node says about itself: each document is the whole truth of its kind and replaces the last.
+
+Control state is level-triggered: a reader that missed ten versions acts rightly on the eleventh.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from mesh.ids import BootId, Epoch, ModelId, NodeId, PlanId
+
+MAX_DOCUMENT_BYTES = 1 << 20
+
+
+class NodeState(Enum):
+    INIT = "init"
+    READY = "ready"
+    DRAINING = "draining"
+    STOPPED = "stopped"
+    LOST = "lost"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advert:
+    """What does not change while a node runs."""
+
+    node_id: NodeId
+    boot_id: BootId
+    name: str
+    mesh_name: str
+    version: str
+    board: str
+    board_label: str
+    runtime: str
+    runtime_version: str
+    kernel_class: str
+    broker_url: str
+    broker_kind: str
+    http_url: str
+    host_id: str
+    host_cores: int
+    threads: int
+    memory_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Activity:
+    """Something that takes a while: "fetching", "measuring", "loading", with how far it is."""
+
+    kind: str
+    model_name: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewayStats:
+    """One model's requests as this node's gateway saw them in the last minute."""
+
+    model_id: ModelId
+    requests_per_s: float
+    p50_s: float | None
+    p95_s: float | None
+    answered: int
+    failed: int
+    in_flight: int
+    queued: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heartbeat:
+    """Sent every `heartbeat_s`; as the will, with state "lost", by the broker.
+
+    `lease_term` and `lease_holder` are the coordinator's lease as this node sees it.
+    """
+
+    boot_id: BootId
+    sequence: int
+    state: NodeState
+    lease_term: int = 0
+    lease_holder: NodeId | None = None
+    load_1min: float | None = None
+    temperature_c: float | None = None
+    memory_available_bytes: int | None = None
+    throttled: bool | None = None
+    activities: tuple[Activity, ...] = ()
+    gateway: tuple[GatewayStats, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peer:
+    """Somebody whom this node hears: lets nodes that mDNS does not join find each other."""
+
+    node_id: NodeId
+    broker_url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeersDocument:
+    peers: tuple[Peer, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoldingsDocument:
+    """The models whose whole file this node has, checked against their content id."""
+
+    held: tuple[ModelId, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CapabilityDocument:
+    """A node's measured time for one model: `layer_s[i]` for the operators [boundaries[i], boundaries[i+1]).
+
+    `failure` says why it cannot run the model; then the lists are empty.
+    """
+
+    model_id: ModelId
+    kernel_class: str
+    threads: int
+    boundaries: tuple[int, ...]
+    layer_s: tuple[float, ...]
+    stage_s: float
+    failure: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """One direction, from the node that says so to `peer`, measured with frames over MQTT."""
+
+    peer: NodeId
+    goodput_bytes_per_s: float
+    message_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinksDocument:
+    links: tuple[Link, ...]
+
+
+class StageState(Enum):
+    LOADING = "loading"
+    READY = "ready"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageStatus:
+    """A stage that this node holds or tried to; equal (plan_id, stage) is the same stage."""
+
+    plan_id: PlanId
+    epoch: Epoch
+    model_id: ModelId
+    stage: int
+    state: StageState
+    resident_bytes: int = 0
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StagesDocument:
+    stages: tuple[StageStatus, ...]
+
+
+class PlanPhase(Enum):
+    PREPARING = "preparing"
+    LIVE = "live"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanStage:
+    """The operators [start, stop) on one node, with the predicted seconds of compute and of the way in."""
+
+    node_id: NodeId
+    start: int
+    stop: int
+    compute_s: float
+    transfer_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Who runs what of one model, with the figures that the planner promised."""
+
+    plan_id: PlanId
+    epoch: Epoch
+    model_id: ModelId
+    phase: PlanPhase
+    stages: tuple[PlanStage, ...]
+    bottleneck_s: float
+    bottleneck: str
+    latency_s: float
+    single_node: NodeId | None
+    single_node_s: float | None
+    verdict: str
+
+    def __post_init__(self) -> None:
+        if not self.stages or any(s.start >= s.stop for s in self.stages):
+            raise ValueError("a plan needs stages, and each stage operators")
+        if self.bottleneck_s <= 0:
+            raise ValueError("a plan's bottleneck must be a positive time")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanProblem:
+    """Why a model has no plan, or no better one."""
+
+    model_id: ModelId
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlansDocument:
+    """What the coordinator decided under its lease; said by others, it is their last known state."""
+
+    lease_term: int
+    plans: tuple[Plan, ...]
+    problems: tuple[PlanProblem, ...] = ()

@@ -1,0 +1,209 @@
+"""The binary frame between nodes: one padded header, then raw tensors; no meaning is decided here.
+
+Little-endian. A fixed part, then one entry per finished stage and one per tensor, then zeros up to
+a multiple of 64 bytes, then the tensors, each starting at a multiple of 64 (so that a view of it is
+aligned). An ERROR carries a JSON object {code, message, retryable} in place of tensors.
+"""
+
+import struct
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+from mesh.errors import RemoteError
+from mesh.ids import Epoch, NodeId, PlanId, RequestKey
+
+MAGIC = b"EMF1"
+ALIGNMENT_BYTES = 64
+MAX_TENSORS = 1024
+MAX_TIMINGS = 256
+MAX_ERROR_BYTES = 8192
+
+# magic, crc32 of all that follows it, kind, attempt, stage, timings, tensors, header bytes,
+# epoch, plan id, request key, sender, seconds left
+_FIXED = struct.Struct("<4sIBBHHHIQ8s16s8sf")
+_CRC_END = 8
+# stage, microseconds waited, microseconds computed
+_TIMING = struct.Struct("<HII")
+# tensor index in the whole model, size in bytes
+_TENSOR = struct.Struct("<IQ")
+_MAX_US = 2**32 - 1
+
+
+class FrameKind(IntEnum):
+    ACTIVATION = 1  # to a stage
+    RESULT = 2  # to the gateway
+    ERROR = 3  # to the gateway
+    PROBE = 4  # link measurement: a payload of zeros
+    ECHO = 5  # … and its empty answer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageTime:
+    """What one stage reports of one request."""
+
+    stage: int
+    queue_s: float
+    compute_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameTensor:
+    """`index` names the tensor in the whole model; its type and shape are the plan's."""
+
+    index: int
+    data: bytes | memoryview
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """`sender` is the gateway that waits for the result, for every kind but PROBE and ECHO.
+
+    `stage` is the stage addressed (ACTIVATION) or the stage that speaks (RESULT, ERROR).
+    `time_left_s` counts from the sending: no clocks are compared.
+    """
+
+    kind: FrameKind
+    request_key: RequestKey
+    sender: NodeId
+    plan_id: PlanId = PlanId("0" * 16)
+    epoch: Epoch = Epoch(0)
+    stage: int = 0
+    attempt: int = 0
+    time_left_s: float = 0.0
+    timings: tuple[StageTime, ...] = ()
+    tensors: tuple[FrameTensor, ...] = ()
+    error: bytes = b""
+
+
+def encode(frame: Frame) -> bytes:
+    """Lay the frame out with one copy of each tensor."""
+    entries = b"".join(
+        [_TIMING.pack(t.stage, _us(t.queue_s), _us(t.compute_s)) for t in frame.timings]
+        + [_TENSOR.pack(t.index, len(t.data)) for t in frame.tensors]
+    )
+    header_bytes = _aligned(_FIXED.size + len(entries))
+    fixed = _FIXED.pack(
+        MAGIC,
+        0,
+        frame.kind,
+        frame.attempt & 0xFF,
+        frame.stage,
+        len(frame.timings),
+        len(frame.tensors),
+        header_bytes,
+        frame.epoch,
+        bytes.fromhex(frame.plan_id),
+        frame.request_key,
+        bytes.fromhex(frame.sender),
+        frame.time_left_s,
+    )
+    pad = bytes(header_bytes - len(fixed) - len(entries))
+    parts = [fixed[_CRC_END:], entries, pad, *_padded(frame.tensors), frame.error]
+    crc = 0
+    for part in parts:
+        crc = zlib.crc32(part, crc)
+    return b"".join([MAGIC, crc.to_bytes(4, "little"), *parts])
+
+
+def decode(payload: bytes, *, max_bytes: int) -> Frame:
+    """Check and open a frame; tensors are views of `payload`. Raises: RemoteError."""
+    if not _FIXED.size <= len(payload) <= max_bytes:
+        raise RemoteError(
+            f"a frame of {len(payload)} bytes: {_FIXED.size} to {max_bytes} are allowed"
+        )
+    view = memoryview(payload)
+    (
+        magic,
+        crc,
+        kind,
+        attempt,
+        stage,
+        timing_count,
+        tensor_count,
+        header_bytes,
+        epoch,
+        plan_id,
+        request_key,
+        sender,
+        time_left_s,
+    ) = _FIXED.unpack_from(view)
+    if magic != MAGIC:
+        raise RemoteError("not a frame of this protocol version")
+    if zlib.crc32(view[_CRC_END:]) != crc:
+        raise RemoteError("a frame was damaged on its way (checksum)")
+    if timing_count > MAX_TIMINGS or tensor_count > MAX_TENSORS:
+        raise RemoteError(f"a frame of {tensor_count} tensors and {timing_count} stage times")
+    entries_end = _FIXED.size + timing_count * _TIMING.size + tensor_count * _TENSOR.size
+    if header_bytes != _aligned(entries_end) or header_bytes > len(payload):
+        raise RemoteError("a frame whose header length does not fit its entries")
+    try:
+        frame_kind = FrameKind(kind)
+    except ValueError as error:
+        raise RemoteError(f"a frame of unknown kind {kind}") from error
+    is_error = frame_kind is FrameKind.ERROR
+    tensors_start = _FIXED.size + timing_count * _TIMING.size
+    return Frame(
+        kind=frame_kind,
+        request_key=RequestKey(request_key),
+        sender=NodeId(sender.hex()),
+        plan_id=PlanId(plan_id.hex()),
+        epoch=Epoch(epoch),
+        stage=stage,
+        attempt=attempt,
+        time_left_s=_finite(time_left_s),
+        timings=_timings(view[_FIXED.size : tensors_start]),
+        tensors=() if is_error else _tensors(view, tensors_start, tensor_count, header_bytes),
+        error=_error(view[header_bytes:]) if is_error else b"",
+    )
+
+
+def _timings(view: memoryview) -> tuple[StageTime, ...]:
+    return tuple(
+        StageTime(stage=stage, queue_s=queue_us / 1e6, compute_s=compute_us / 1e6)
+        for stage, queue_us, compute_us in _TIMING.iter_unpack(view)
+    )
+
+
+def _tensors(
+    view: memoryview, entries_start: int, count: int, offset: int
+) -> tuple[FrameTensor, ...]:
+    tensors = []
+    for i in range(count):
+        index, size = _TENSOR.unpack_from(view, entries_start + i * _TENSOR.size)
+        if size > len(view) - offset:
+            raise RemoteError(f"tensor {index} reaches past the end of its frame")
+        tensors.append(FrameTensor(index=index, data=view[offset : offset + size]))
+        offset = _aligned(offset + size)
+    if offset != len(view):
+        raise RemoteError("a frame whose tensors do not fill it")
+    return tuple(tensors)
+
+
+def _padded(tensors: Sequence[FrameTensor]) -> list[bytes | memoryview]:
+    parts: list[bytes | memoryview] = []
+    for tensor in tensors:
+        parts.append(tensor.data)
+        parts.append(bytes(-len(tensor.data) % ALIGNMENT_BYTES))
+    return parts
+
+
+def _error(view: memoryview) -> bytes:
+    if len(view) > MAX_ERROR_BYTES:
+        raise RemoteError("an error frame that is too long")
+    return bytes(view)
+
+
+def _aligned(size_bytes: int) -> int:
+    return -(-size_bytes // ALIGNMENT_BYTES) * ALIGNMENT_BYTES
+
+
+def _us(seconds: float) -> int:
+    return min(_MAX_US, max(0, round(seconds * 1e6)))
+
+
+def _finite(seconds: float) -> float:
+    if not 0 <= seconds < 1e6:
+        raise RemoteError("a frame without a sound time left")
+    return float(seconds)
