@@ -18,6 +18,7 @@ else:
 
 _TOPIC = re.compile(r"[A-Za-z0-9_.-]{1,32}(/[A-Za-z0-9_.-]{1,32}){0,3}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,31}")
+MAX_TIMEOUT_S = 86400.0
 
 
 def default_data_dir() -> Path:
@@ -56,13 +57,17 @@ class Config:
     heartbeat_s: float = 1.0
     lost_after_s: float = 4.0  # silence after which a node counts as lost
     request_timeout_s: float = 30.0
-    max_payload_bytes: int = 64 << 20
+    max_payload_bytes: int = 8 << 20  # of one MQTT message: request, reply or activation
     max_model_bytes: int = 2 << 30
     max_queue: int = 256  # requests waiting at a gateway
     max_in_flight: int = 0  # 0 = two per stage
     log_level: str = "info"
 
     def __post_init__(self) -> None:
+        self._check_names()
+        self._check_numbers()
+
+    def _check_names(self) -> None:
         for what, value in (("name", self.name), ("mesh_name", self.mesh_name)):
             if not _NAME.fullmatch(value):
                 raise UsageError(
@@ -74,16 +79,25 @@ class Config:
                 f"base_topic {self.base_topic!r} is not usable: letters, digits, '_', '-', '.', "
                 "in levels parted by '/'"
             )
+        if self.runtime not in {"auto", "litert", "tflite"}:
+            raise UsageError(f"runtime {self.runtime!r} is unknown: use auto, litert or tflite")
+
+    def _check_numbers(self) -> None:
         for what in ("mqtt_port", "http_port"):
             if not 0 <= getattr(self, what) <= 65535:
                 raise UsageError(f"{what} must lie between 0 and 65535")
-        if self.runtime not in {"auto", "litert", "tflite"}:
-            raise UsageError(f"runtime {self.runtime!r} is unknown: use auto, litert or tflite")
         if not 0.05 <= self.heartbeat_s < self.lost_after_s:
             raise UsageError("heartbeat_s must be at least 0.05 and less than lost_after_s")
+        if not 0 < self.request_timeout_s <= MAX_TIMEOUT_S:
+            raise UsageError(
+                f"request_timeout_s must be more than 0 and at most {MAX_TIMEOUT_S:.0f}"
+            )
         for what in ("max_payload_bytes", "max_model_bytes", "max_queue"):
             if getattr(self, what) < 1:
                 raise UsageError(f"{what} must be at least 1")
+        for what in ("threads", "memory_bytes", "max_in_flight"):
+            if getattr(self, what) < 0:
+                raise UsageError(f"{what} must not be negative: 0 leaves the choice to the node")
 
 
 def load(

@@ -22,13 +22,13 @@ MeshError
 ├── InfeasibleError         INFEASIBLE          6   no plan meets the constraints
 ├── RuntimeFailureError                         7
 │   ├── InvokeError             INVOKE_FAILED       the interpreter reported an error
-│   ├── ChildDiedError          RUNTIME_CRASHED     the interpreter's process died
-│   ├── ChildHungError          RUNTIME_TIMEOUT     … or did not answer by its deadline
+│   ├── ChildDiedError          RUNTIME_CRASHED     the interpreter's process died; retryable
+│   ├── ChildHungError          RUNTIME_TIMEOUT     … or did not answer by its deadline; retryable
 │   └── GoldenMismatchError     WRONG_RESULT        the golden check found other numbers
 ├── TransportError                              8   retryable
 │   ├── NotConnectedError       NOT_CONNECTED
 │   └── BrokerError             BROKER_UNAVAILABLE
-├── NoNodesError            NO_NODES            9   nobody answered the search
+├── NoNodesError            NO_NODES            9   retryable: nobody answered the search
 ├── StoreError              STORE_FAILED       10   the disk or a fetch failed
 │   └── IntegrityError          WRONG_CONTENT       bytes that do not hash to their content id
 ├── DeviceError             DEVICE             11   no runtime, a bad profile, a failed measurement

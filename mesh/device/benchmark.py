@@ -47,7 +47,13 @@ def measure_capability(
     ranges = [*pairwise(chunks), *halves(chunks)]
     timings = _time_all(ranges, time_slice, passes, on_progress)
     parts, merged = timings[: len(chunks) - 1], timings[len(chunks) - 1 :]
-    return _evaluate(conditions, boundaries, efforts, chunks, parts, merged)
+    chunk_s, constant_s = _net_chunk_s(parts, merged)
+    return Capability(
+        conditions=conditions,
+        boundaries=tuple(boundaries),
+        layer_s=spread_over_pieces(boundaries, efforts, chunks, chunk_s),
+        stage_s=constant_s + _calling_s(timings),
+    )
 
 
 def _time_all(
@@ -70,23 +76,15 @@ def _time_all(
     return [timing for timing in best if timing is not None]
 
 
-def _evaluate(
-    conditions: Conditions,
-    boundaries: Sequence[int],
-    efforts: Sequence[float],
-    chunks: Sequence[int],
-    parts: Sequence[SliceTiming],
-    merged: Sequence[SliceTiming],
-) -> Capability:
+def _net_chunk_s(
+    parts: Sequence[SliceTiming], merged: Sequence[SliceTiming]
+) -> tuple[list[float], float]:
+    """What each chunk takes inside the interpreter less the constant of being a slice, and that constant."""
     compute_s = [timing.compute_s for timing in parts]
     constant_s = slice_constant_s(compute_s, [timing.compute_s for timing in merged])
-    net_s = [max(0.0, seconds - constant_s) for seconds in compute_s]
-    calling_s = statistics.median(
-        max(0.0, timing.call_s - timing.compute_s) for timing in (*parts, *merged)
-    )
-    return Capability(
-        conditions=conditions,
-        boundaries=tuple(boundaries),
-        layer_s=spread_over_pieces(boundaries, efforts, chunks, net_s),
-        stage_s=constant_s + calling_s,
-    )
+    return [seconds - constant_s for seconds in compute_s], constant_s
+
+
+def _calling_s(timings: Sequence[SliceTiming]) -> float:
+    """What a call takes beside the interpreter: the way to its process and the copies of tensors."""
+    return statistics.median(max(0.0, timing.call_s - timing.compute_s) for timing in timings)

@@ -8,25 +8,17 @@ import hashlib
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from mesh.device.cgroup import memory_limits
 from mesh.device.processor import process_machine
-from mesh.device.profile import (
-    BoardFacts,
-    DeviceProfile,
-    Power,
-    Thermal,
-    ThrottleKind,
-    ThrottleSensor,
-)
+from mesh.device.profile import BoardFacts, DeviceProfile, Power
+from mesh.device.sensors import ThermalSensors
+from mesh.device.system_files import read_text
 from mesh.errors import DeviceError
 
-_MAX_FILE_BYTES = 64 << 10
 _MAX_MODEL_CHARS = 128
-_COLDEST_C, _HOTTEST_C = -60.0, 250.0
 _QUERY_TIMEOUT_S = 5.0
 
 
@@ -41,7 +33,7 @@ class DeviceStatus:
 
 
 class Board:
-    """The files of one machine. It keeps the last value of counters, to see whether they moved."""
+    """The files of one machine."""
 
     def __init__(
         self,
@@ -56,13 +48,15 @@ class Board:
         self._machine = machine or process_machine()
         self._allowed_cores = allowed_cores or len(os.sched_getaffinity(0))
         self._page_bytes = page_bytes or os.sysconf("SC_PAGE_SIZE")
-        self._counts: dict[Path, int] = {}
+        self._sensors = ThermalSensors(root)
 
     def facts(self) -> BoardFacts:
         """Raises: DeviceError when the machine does not say how much memory it has."""
         memory_bytes = self._memory_info().get("MemTotal")
         if memory_bytes is None:
-            raise DeviceError(f"{self._root / 'proc/meminfo'} does not say MemTotal: is /proc there?")
+            raise DeviceError(
+                f"{self._root / 'proc/meminfo'} does not say MemTotal: is /proc there?"
+            )
         limits = [limit for limit, _ in memory_limits(self._root)]
         return BoardFacts(
             model=self._model(),
@@ -74,12 +68,12 @@ class Board:
         )
 
     def status(self, profile: DeviceProfile) -> DeviceStatus:
-        temperature_c = self._temperature_c(profile.thermal.zones)
+        temperature_c = self._sensors.temperature_c(profile.thermal)
         return DeviceStatus(
             load_1min=self._load_1min(),
             temperature_c=temperature_c,
             memory_available_bytes=self._memory_available_bytes(),
-            throttled=self._throttled(profile.thermal, temperature_c),
+            throttled=self._sensors.throttled(profile.thermal, temperature_c),
         )
 
     def power_mode(self, profile: DeviceProfile) -> str:
@@ -99,25 +93,12 @@ class Board:
             return ""
         return parse_power_mode(answer.decode("utf-8", "replace"), power)
 
-    def _read(self, path: Path) -> str | None:
-        try:
-            with path.open("rb") as file:
-                return file.read(_MAX_FILE_BYTES).decode("utf-8", "replace").strip("\0\n ")
-        except OSError:  # sensors may also answer EIO or EAGAIN
-            return None
-
-    def _read_integer(self, path: Path) -> int | None:
-        try:
-            return int(self._read(path) or "")
-        except ValueError:
-            return None
-
     def _model(self) -> str | None:
-        text = self._read(self._root / "proc/device-tree/model")
+        text = read_text(self._root / "proc/device-tree/model")
         return "".join(c for c in text if c.isprintable())[:_MAX_MODEL_CHARS] if text else None
 
     def _online_cores(self) -> int:
-        text = self._read(self._root / "sys/devices/system/cpu/online")
+        text = read_text(self._root / "sys/devices/system/cpu/online")
         return count_list(text or "") or self._allowed_cores
 
     def _host_id(self) -> str:
@@ -125,13 +106,13 @@ class Board:
         # The boot id is one per kernel, whereas containers may bring a machine id of their own
         # and copied SD cards share one.
         for path in ("proc/sys/kernel/random/boot_id", "etc/machine-id"):
-            text = self._read(self._root / path)
+            text = read_text(self._root / path)
             if text:
                 return hashlib.sha256(f"edge-mesh host {text}".encode()).hexdigest()[:16]
         return ""
 
     def _memory_info(self) -> dict[str, int]:
-        return parse_meminfo(self._read(self._root / "proc/meminfo") or "")
+        return parse_meminfo(read_text(self._root / "proc/meminfo") or "")
 
     def _memory_available_bytes(self) -> int:
         left = [max(0, limit - use) for limit, use in memory_limits(self._root)]
@@ -139,42 +120,9 @@ class Board:
 
     def _load_1min(self) -> float:
         try:
-            return float((self._read(self._root / "proc/loadavg") or "").split()[0])
+            return float((read_text(self._root / "proc/loadavg") or "").split()[0])
         except (ValueError, IndexError):
             return 0.0
-
-    def _temperature_c(self, wanted: tuple[str, ...]) -> float | None:
-        found = dict(self._zones())
-        named = [found[zone] for zone in wanted if zone in found]
-        return named[0] if named else max(found.values(), default=None)
-
-    def _zones(self) -> Iterator[tuple[str, float]]:
-        for zone in sorted((self._root / "sys/class/thermal").glob("thermal_zone*")):
-            millidegrees = self._read_integer(zone / "temp")
-            if millidegrees is not None and _COLDEST_C < millidegrees / 1000 < _HOTTEST_C:
-                yield self._read(zone / "type") or zone.name, millidegrees / 1000
-
-    def _throttled(self, thermal: Thermal, temperature_c: float | None) -> bool | None:
-        signs = [sign for each in thermal.sensors for sign in self._signs(each)]
-        if thermal.throttles_c is not None and temperature_c is not None:
-            signs.append(temperature_c >= thermal.throttles_c)
-        return any(signs) if signs else None
-
-    def _signs(self, sensor: ThrottleSensor) -> Iterator[bool]:
-        for device in sorted((self._root / "sys/class/hwmon").glob("hwmon*")):
-            if self._read(device / "name") != sensor.hwmon:
-                continue
-            for file in sorted(device.glob(sensor.file)):
-                value = self._read_integer(file)
-                if value is not None:
-                    yield self._is_sign(sensor.kind, file, value)
-
-    def _is_sign(self, kind: ThrottleKind, file: Path, value: int) -> bool:
-        if kind is ThrottleKind.FLAG:
-            return value != 0
-        before = self._counts.get(file, value)
-        self._counts[file] = value
-        return value > before
 
 
 def count_list(text: str) -> int:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from itertools import pairwise
 from typing import Any, get_type_hints
 
 from mesh.errors import DeviceError
@@ -56,7 +57,7 @@ class Capability:
 
 
 def _increases(numbers: tuple[int, ...]) -> bool:
-    return all(one < other for one, other in zip(numbers, numbers[1:], strict=False))
+    return all(one < other for one, other in pairwise(numbers))
 
 
 def choose_threads(configured: int, cores: int) -> int:
@@ -109,7 +110,9 @@ def _conditions(document: Mapping[str, Any]) -> Conditions:
 def _numbers(document: Mapping[str, Any], key: str, *kinds: type) -> list[Any]:
     values = document.get(key)
     if not isinstance(values, list) or len(values) > MAX_PIECES + 1:
-        raise DeviceError(f"a capability's {key} must be a list of at most {MAX_PIECES + 1} numbers")
+        raise DeviceError(
+            f"a capability's {key} must be a list of at most {MAX_PIECES + 1} numbers"
+        )
     return [_number(value, key, *kinds) for value in values]
 
 

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from mesh.device.system_files import read_integer, read_text
+
 _UNLIMITED_BYTES = 1 << 60
 """cgroup v1 says "no limit" with the largest multiple of a page (Documentation/admin-guide/cgroup-v1/memory.rst)."""
 _MAX_DEPTH = 32
@@ -11,15 +13,13 @@ _V2 = ("memory.max", "memory.current")
 
 def memory_limits(root: Path) -> list[tuple[int, int]]:
     """(limit, use) in bytes of each group from this process's own up to the root that has a limit."""
-    try:
-        lines = (root / "proc/self/cgroup").read_text(encoding="utf-8").splitlines()
-    except (OSError, ValueError):
-        return []
+    lines = (read_text(root / "proc/self/cgroup") or "").splitlines()
     return [pair for line in lines for pair in _of_hierarchy(root / "sys/fs/cgroup", line)]
 
 
 def _of_hierarchy(mount: Path, line: str) -> list[tuple[int, int]]:
-    number, controllers, path = (line.split(":", 2) + ["", ""])[:3]
+    number, _, rest = line.partition(":")
+    controllers, _, path = rest.partition(":")
     if number == "0" and not controllers:
         files = _V2
     elif "memory" in controllers.split(","):
@@ -32,8 +32,7 @@ def _of_hierarchy(mount: Path, line: str) -> list[tuple[int, int]]:
 
 
 def _of_group(group: Path, files: tuple[str, str]) -> tuple[int, int] | None:
-    try:
-        limit, use = (int((group / file).read_text(encoding="ascii")) for file in files)
-    except (OSError, ValueError):  # not mounted, not readable, or "max"
+    limit, use = (read_integer(group / file) for file in files)
+    if limit is None or use is None or limit >= _UNLIMITED_BYTES:  # "max" is no number
         return None
-    return (limit, use) if limit < _UNLIMITED_BYTES else None
+    return limit, use

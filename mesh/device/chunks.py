@@ -41,10 +41,7 @@ def choose_chunks(
     inner = [reached[cut] for cut in boundaries[1:-1]]  # increases with the boundary
     total = reached[boundaries[-1]]
     wanted = min(limit, len(boundaries) - 1)
-    picked = {
-        boundaries[1 + _nearest(inner, total * share / wanted)]
-        for share in range(1, wanted)
-    }
+    picked = {boundaries[1 + _nearest(inner, total * share / wanted)] for share in range(1, wanted)}
     return (boundaries[0], *sorted(picked), boundaries[-1])
 
 

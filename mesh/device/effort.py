@@ -4,6 +4,7 @@ Only proportions inside one model matter. Measured times decide everything else.
 """
 
 import math
+from collections.abc import Callable, Mapping, Sequence
 
 from mesh.model.model import Model, Operator
 
@@ -26,24 +27,25 @@ def _effort(model: Model, layer: Operator) -> float:
 
 
 def _multiplications(model: Model, layer: Operator) -> float:
-    """Weights used for each output element, from the shapes that schema.fbs gives each operator."""
-    if len(layer.inputs) < 2 or not layer.outputs:
+    """How often each output element (for TRANSPOSE_CONV each input element) meets a weight."""
+    count = _COUNTS.get(layer.name)
+    shapes = [model.tensors[index].shape if index >= 0 else () for index in layer.inputs]
+    if count is None or len(shapes) < 2 or not layer.outputs:
         return 0.0
-    weights = _shape(model, layer.inputs[1])
-    outputs = math.prod(_shape(model, layer.outputs[0]))
-    if layer.name == "CONV_2D":  # weights are OHWI
-        return float(outputs * math.prod(weights[1:]))
-    if layer.name == "DEPTHWISE_CONV_2D":  # 1HWC
-        return _DEPTHWISE_EFFORT * outputs * math.prod(weights[1:3])
-    if layer.name == "FULLY_CONNECTED":  # OI
-        return float(outputs * math.prod(weights[-1:]))
-    if layer.name == "BATCH_MATMUL":  # the inner length is the first factor's last axis
-        return float(outputs * math.prod(_shape(model, layer.inputs[0])[-1:]))
-    if layer.name == "TRANSPOSE_CONV" and len(layer.inputs) > 2:  # OHWI, for each input element
-        pixels = math.prod(_shape(model, layer.inputs[2]))
-        return float(pixels * math.prod(weights[:3]))
-    return 0.0
+    return count(shapes, math.prod(model.tensors[layer.outputs[0]].shape))
 
 
-def _shape(model: Model, index: int) -> tuple[int, ...]:
-    return model.tensors[index].shape if index >= 0 else ()
+_Shapes = Sequence[tuple[int, ...]]
+
+# From the inputs' shapes, as schema.fbs orders them, and the number of output elements.
+_COUNTS: Mapping[str, Callable[[_Shapes, int], float]] = {
+    "CONV_2D": lambda shapes, outputs: outputs * math.prod(shapes[1][1:]),  # weights OHWI
+    "DEPTHWISE_CONV_2D": lambda shapes, outputs: (  # weights 1HWC
+        _DEPTHWISE_EFFORT * outputs * math.prod(shapes[1][1:3])
+    ),
+    "FULLY_CONNECTED": lambda shapes, outputs: outputs * math.prod(shapes[1][-1:]),  # weights OI
+    "BATCH_MATMUL": lambda shapes, outputs: outputs * math.prod(shapes[0][-1:]),
+    "TRANSPOSE_CONV": lambda shapes, _: (  # weights OHWI, then the input
+        math.prod(shapes[2] if len(shapes) > 2 else ()) * math.prod(shapes[1][:3])
+    ),
+}

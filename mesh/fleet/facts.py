@@ -113,7 +113,7 @@ def _links(view: View, nodes: Collection[NodeId]) -> dict[tuple[NodeId, NodeId],
     for node_id in nodes:
         document = view[node_id].links if node_id in view else None
         for link in document.links if document is not None else ():
-            if link.peer in nodes and link.goodput_bytes_per_s > 0:
+            if link.peer in nodes and link.peer != node_id:
                 links[node_id, link.peer] = PlanLink(
                     goodput_bytes_per_s=link.goodput_bytes_per_s, message_s=link.message_s
                 )
@@ -132,4 +132,5 @@ def _plan_node(node: NodeView, node_id: NodeId, model_id: ModelId) -> PlanNode:
         threads=capability.threads,
         host_id=node.advert.host_id,
         host_cores=node.advert.host_cores,
+        name=node.advert.name,
     )

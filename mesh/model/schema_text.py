@@ -1,4 +1,4 @@
-"""The TFLite schema as data: the tables, unions and enumerations of schema.fbs, slot by slot; no code.
+"""The TFLite schema as data: tables, unions and enumerations of schema.fbs, slot by slot; no code.
 
 Transcribed from tensorflow/lite schema.fbs (version 3, as of LiteRT 2.3). One table per entry:
 its name, then `field:type` in slot order; `[type]` is a vector; a type named in `UNIONS` takes
@@ -76,13 +76,13 @@ StablehloScatterOptions indices_are_sorted:bool update_window_dims:[i64]
 StablehloCaseOptions branch_subgraph_indices:[i32]
 StablehloRngBitGeneratorOptions algorithm:i8
 Conv2DOptions padding:i8 stride_w:i32 stride_h:i32 fused_activation_function:i8
-    dilation_wfactor:i32 dilation_hfactor:i32 quantized_bias_type:i8
+    dilation_w_factor:i32 dilation_h_factor:i32 quantized_bias_type:i8
 Conv3DOptions padding:i8 stride_d:i32 stride_w:i32 stride_h:i32 fused_activation_function:i8
-    dilation_dfactor:i32 dilation_wfactor:i32 dilation_hfactor:i32
+    dilation_d_factor:i32 dilation_w_factor:i32 dilation_h_factor:i32
 Pool2DOptions padding:i8 stride_w:i32 stride_h:i32 filter_width:i32 filter_height:i32
     fused_activation_function:i8
 DepthwiseConv2DOptions padding:i8 stride_w:i32 stride_h:i32 depth_multiplier:i32
-    fused_activation_function:i8 dilation_wfactor:i32 dilation_hfactor:i32
+    fused_activation_function:i8 dilation_w_factor:i32 dilation_h_factor:i32
 ConcatEmbeddingsOptions num_channels:i32 num_columns_per_channel:[i32]
     embedding_dim_per_channel:[i32]
 LSHProjectionOptions type:i8

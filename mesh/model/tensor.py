@@ -71,7 +71,7 @@ class TensorSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerRange:
-    """Consecutive operators [start, stop) of the main subgraph, 0-based."""
+    """Consecutive layers [start, stop) of a model, 0-based: indices into `Model.layers`."""
 
     start: int
     stop: int

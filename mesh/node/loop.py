@@ -49,7 +49,9 @@ class Loop:
         while self._running:
             with contextlib.suppress(queue.Empty):
                 self._run_one(self._mailbox.get(timeout=self._wait_s()))
-            while self._timers and self._timers[0][0] <= self._clock():
+            # Only what is due by now: a slow periodic callback must not starve the mailbox.
+            now_s = self._clock()
+            while self._timers and self._timers[0][0] <= now_s:
                 self._run_one(heapq.heappop(self._timers)[2])
 
     def stop(self) -> None:

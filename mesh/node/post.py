@@ -36,7 +36,6 @@ class Post:
         own_url: str,
         shared_broker: bool,
         run_soon: Callable[[Callable[[], None]], None],
-        listeners: Listeners,
     ) -> None:
         self._connector = connector
         self._topics = topics
@@ -44,12 +43,12 @@ class Post:
         self._own_url = own_url
         self._shared_broker = shared_broker
         self._run_soon = run_soon
-        self._listeners = listeners
+        self._listeners: Listeners | None = None
         self._buses: dict[str, Bus] = {}
 
-    @property
-    def urls(self) -> frozenset[str]:
-        return frozenset(self._buses)
+    def connect(self, listeners: Listeners) -> None:
+        """Say who is told; before anything is opened."""
+        self._listeners = listeners
 
     def open_own(self, will: Message) -> None:
         """Connect to the node's own broker: frames, requests and facts arrive here."""
@@ -104,20 +103,20 @@ class Post:
         return bus
 
     def _heard(self, url: str, event: BusEvent) -> None:
-        if url not in self._buses:
+        if url not in self._buses or self._listeners is None:
             return  # said before the connection was closed
         if isinstance(event, Connected):
             self._listeners.connected(url)
         elif isinstance(event, Disconnected):
             self._listeners.disconnected(url)
         else:
-            self._sort(url, event)
+            self._sort(self._listeners, url, event)
 
-    def _sort(self, url: str, message: Message) -> None:
+    def _sort(self, listeners: Listeners, url: str, message: Message) -> None:
         topic = self._topics.parse(message.topic)
         if isinstance(topic, FactTopic):
-            self._listeners.fact(url, topic, message.payload)
+            listeners.fact(url, topic, message.payload)
         elif isinstance(topic, FrameTopic) and topic.node_id == self._me:
-            self._listeners.frame(topic, message.payload)
+            listeners.frame(topic, message.payload)
         elif isinstance(topic, RequestTopic) and url == self._own_url:
-            self._listeners.request(topic, message)
+            listeners.request(topic, message)

@@ -43,6 +43,10 @@ class Publisher:
             self._learn(topic, b"")
             self._publish(self._message(topic, b""))
 
+    def said_models(self) -> frozenset[ModelId]:
+        """The models of which a capability was published."""
+        return frozenset(t.model_id for t in self._said if t.model_id is not None)
+
     def say_all(self) -> None:
         """Publish everything again, the advert first: it marks a new life."""
         for topic, payload in sorted(

@@ -1,5 +1,6 @@
 """Request figures of the last minute: rate and latency percentiles from a bounded record."""
 
+import math
 from collections import deque
 
 from mesh.ids import ModelId
@@ -54,4 +55,4 @@ class Statistics:
 def _percentile(ordered: list[float], share: float) -> float | None:
     if not ordered:
         return None
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+    return ordered[max(0, math.ceil(share * len(ordered)) - 1)]

@@ -6,7 +6,7 @@ a bit. A bound from the front (`heads`) leaves out what cannot end within the ca
 
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from mesh.planning.limits import Limits
@@ -32,27 +32,37 @@ class Cheapest:
     tails: tuple[Tails, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Bound:
+    """Tails whose sum and the least ticks before them exceed `cap` are left out."""
+
+    heads: list[list[int]]
+    cap: int
+
+    def keeps(self, kind: int, start: int, ticks: int) -> bool:
+        return ticks + self.heads[kind][start] <= self.cap
+
+
 def find_cheapest(limits: Limits, cap: int, per_stage: int = STAGE) -> Cheapest | None:
     """The cheapest pipeline of at most `cap` ticks; None when there is none."""
-    grid, heads = limits.grid, _heads(limits)
+    grid, bound = limits.grid, _Bound(heads=_heads(limits), cap=cap)
     levels: list[Tails] = [{0: {grid.gateway: {grid.layers: 0}}}]
     best = NEVER
     for count in range(1, grid.max_stages + 1):
-        levels.append(_one_stage_more(limits, levels[-1], heads, count, cap, per_stage))
+        levels.append(_one_stage_more(limits, levels[-1], count, bound, per_stage))
         if count >= grid.min_stages:
-            best = min(best, _complete(limits, levels[-1]))
-            cap = min(cap, best)
+            best = min(best, _complete(limits, levels[-1], bound.cap))
+            bound = replace(bound, cap=min(bound.cap, best))
         if not levels[-1]:
             break
     return Cheapest(ticks=best, per_stage=per_stage, tails=tuple(levels)) if best < NEVER else None
 
 
-def _complete(limits: Limits, tails: Tails) -> int:
+def _complete(limits: Limits, tails: Tails, cap: int) -> int:
+    """The least sum at the request; NEVER when none is within the cap."""
     gateway = limits.grid.gateway
-    return min(
-        (arrivals(limits, gateway, firsts).get(0, NEVER) for firsts in tails.values()),
-        default=NEVER,
-    )
+    sums = [arrivals(limits, gateway, firsts).get(0, NEVER) for firsts in tails.values()]
+    return min((ticks for ticks in sums if ticks <= cap), default=NEVER)
 
 
 def arrivals(limits: Limits, sender: int, firsts: Mapping[int, Costs]) -> Costs:
@@ -69,18 +79,18 @@ def arrivals(limits: Limits, sender: int, firsts: Mapping[int, Costs]) -> Costs:
 
 
 def _one_stage_more(
-    limits: Limits, tails: Tails, heads: list[list[int]], count: int, cap: int, per_stage: int
+    limits: Limits, tails: Tails, count: int, bound: _Bound, per_stage: int
 ) -> Tails:
     grid, longer = limits.grid, Tails()
     for used, firsts in tails.items():
         for kind in grid.free_kinds(used):
             after = used + grid.steps[kind]
             costs = stage_costs(limits, kind, arrivals(limits, kind, firsts), per_stage)
-            useful, head = useful_starts(limits, after, count), heads[kind]
+            useful = useful_starts(limits, after, count)
             kept = {
                 start: ticks
                 for start, ticks in costs.items()
-                if useful >> start & 1 and ticks + head[start] <= cap
+                if useful >> start & 1 and bound.keeps(kind, start, ticks)
             }
             if kept:
                 longer.setdefault(after, {})[kind] = kept

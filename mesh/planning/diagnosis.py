@@ -74,8 +74,7 @@ def _memory_sentence(problem: Problem, find: Find) -> str:
             high = middle
     nearest = find(with_more_memory(problem, high)) or ()
     missing = [
-        f"{problem.label(node_id)} lacks {wording.size(math.ceil(to_float(ticks)))} "
-        f"({math.ceil(to_float(ticks))} bytes) for layers {layers}"
+        f"{problem.label(node_id)} lacks {wording.exact_size(math.ceil(to_float(ticks)))} for layers {layers}"
         for node_id, layers in nearest
         if (ticks := memory_ticks(problem, layers) - _room(problem, node_id)) > 0
     ]

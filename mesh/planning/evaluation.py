@@ -84,7 +84,7 @@ def _require_memory(problem: Problem, node: PlanNode, layers: LayerRange) -> Non
     missing = to_float(memory_ticks(problem, layers) - to_ticks(node.memory_bytes))
     if missing > 0:
         raise InfeasibleError(
-            f"{problem.label(node.node_id)} lacks {wording.size(ceil(missing))} of memory for "
+            f"{problem.label(node.node_id)} lacks {wording.exact_size(ceil(missing))} of memory for "
             f"layers {layers}: give it fewer layers"
         )
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from mesh.model import CutPoint, Model, arena_bytes, cut_points, stage_interface, weight_bytes
 from mesh.model.tensor import LayerRange, TensorSpec
@@ -27,14 +28,11 @@ class Pieces:
         return LayerRange(start=self.boundaries[pieces.start], stop=self.boundaries[pieces.stop])
 
 
-def pieces_of(model: Model) -> Pieces:
-    """Divide at every legal cut; of more than `MAX_PIECES` − 1, those of the fewest live bytes."""
-    cuts = _worthwhile(cut_points(model))
-    boundaries = (0, *(cut.position for cut in cuts), len(model.layers))
-    ranges = [
-        LayerRange(start=start, stop=stop)
-        for start, stop in zip(boundaries, boundaries[1:], strict=False)
-    ]
+def pieces_of(model: Model, *, max_boundary_bytes: int) -> Pieces:
+    """Divide at every legal cut that fits a message; of more than `MAX_PIECES` − 1 at the cheapest."""
+    cuts = _worthwhile([cut for cut in cut_points(model) if cut.live_bytes <= max_boundary_bytes])
+    boundaries = (0, *(cut.layer for cut in cuts), len(model.layers))
+    ranges = [LayerRange(start=start, stop=stop) for start, stop in pairwise(boundaries)]
     whole = stage_interface(model, LayerRange(start=0, stop=len(model.layers)))
     return Pieces(
         boundaries=boundaries,
@@ -49,8 +47,8 @@ def pieces_of(model: Model) -> Pieces:
 
 
 def _worthwhile(cuts: Sequence[CutPoint]) -> list[CutPoint]:
-    cheapest = sorted(cuts, key=lambda cut: (cut.live_bytes, cut.position))[: MAX_PIECES - 1]
-    return sorted(cheapest, key=lambda cut: cut.position)
+    cheapest = sorted(cuts, key=lambda cut: (cut.live_bytes, cut.layer))[: MAX_PIECES - 1]
+    return sorted(cheapest, key=lambda cut: cut.layer)
 
 
 def _size_bytes(tensors: Sequence[TensorSpec]) -> int:

@@ -22,5 +22,11 @@ def size(size_bytes: float) -> str:
     return "1 byte" if size_bytes == 1 else f"{size_bytes:.0f} bytes"
 
 
+def exact_size(size_bytes: int) -> str:
+    """As "1.5 MiB (1,572,864 bytes)"."""
+    rough = size(size_bytes)
+    return rough if size_bytes < 1 << 10 else f"{rough} ({size_bytes:,} bytes)"
+
+
 def _short(value: float) -> str:
     return f"{value:.0f}" if value >= 100 else f"{value:.3g}"

@@ -18,7 +18,6 @@ from mesh.errors import (
     DeviceError,
     InvokeError,
     UnsupportedModelError,
-    WrongShapeError,
 )
 from mesh.model.tensor import TensorSpec
 from mesh.runtime.control import (
@@ -32,7 +31,7 @@ from mesh.runtime.control import (
 )
 from mesh.runtime.port import Invocation, RuntimeInfo
 from mesh.runtime.process import InterpreterProcess, clean
-from mesh.runtime.region import Region, create_shared_file, lay_out
+from mesh.runtime.region import Region, check_sizes, create_shared_file, lay_out
 
 _LOG = logging.getLogger("mesh.runtime")
 
@@ -103,23 +102,6 @@ class InterpreterSlice:
             self._closed = True
             self._process.kill()
             raise ChildDiedError(f"the interpreter's process answered nonsense: {error}") from error
-
-
-def check_sizes(
-    inputs: Sequence[bytes | memoryview], specs: Sequence[TensorSpec]
-) -> list[memoryview]:
-    """The buffers as flat views. Raises: WrongShapeError when they are not the tensors' size."""
-    if len(inputs) != len(specs):
-        raise WrongShapeError(f"{len(inputs)} input tensors were given, {len(specs)} are needed")
-    views = []
-    for buffer, spec in zip(inputs, specs, strict=True):
-        view = memoryview(buffer)
-        if view.nbytes != spec.size_bytes or not view.c_contiguous:
-            raise WrongShapeError(
-                f"input {spec.name!r} needs {spec.size_bytes} contiguous bytes, got {view.nbytes}"
-            )
-        views.append(view.cast("B") if view.nbytes else memoryview(b""))
-    return views
 
 
 class InterpreterRuntime:

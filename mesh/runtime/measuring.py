@@ -24,7 +24,7 @@ from mesh.runtime.port import LoadedSlice, Runtime
 class Effort:
     """How long one slice is timed: until `budget_s` is used, but within the numbers of runs."""
 
-    budget_s: float = 0.2
+    budget_s: float = 0.1
     min_runs: int = 5
     max_runs: int = 200
     warm_up_runs: int = 2
@@ -93,9 +93,7 @@ class SliceTimer:
             run = loaded.invoke(inputs, timeout_s=effort.timeout_s)
             call_s.append(time.perf_counter() - before_s)
             compute_s.append(run.compute_s)
-        return SliceTiming(
-            compute_s=statistics.median(compute_s), call_s=statistics.median(call_s)
-        )
+        return SliceTiming(compute_s=statistics.median(compute_s), call_s=statistics.median(call_s))
 
 
 def all_boundaries(model: Model) -> tuple[int, ...]:
@@ -117,9 +115,7 @@ def measure_model(
 
     Raises: what the runtime raises, DeviceError when slices cannot be written.
     """
-    timer = SliceTimer(
-        model, runtime, threads=conditions.threads, folder=folder, effort=effort
-    )
+    timer = SliceTimer(model, runtime, threads=conditions.threads, folder=folder, effort=effort)
     return measure_capability(
         conditions,
         boundaries=boundaries,

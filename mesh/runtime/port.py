@@ -26,11 +26,11 @@ class Invocation:
 
 
 class LoadedSlice(Protocol):
-    """A slice in its interpreter; one caller at a time."""
+    """A slice in its interpreter; one caller at a time, but `close` may come from any thread."""
 
     @property
     def resident_bytes(self) -> int:
-        """Resident memory of the process that holds the slice."""
+        """Resident memory of the process that holds the slice; 0 once it has ended."""
         ...
 
     def invoke(self, inputs: Sequence[bytes | memoryview], *, timeout_s: float) -> Invocation:
@@ -42,7 +42,10 @@ class LoadedSlice(Protocol):
         ...
 
     def close(self) -> None:
-        """End the interpreter; harmless when called again."""
+        """End the interpreter, also during an `invoke`, which then raises ChildDiedError.
+
+        Harmless when called again.
+        """
         ...
 
 
@@ -63,6 +66,7 @@ class Runtime(Protocol):
         """Load the slice file and allocate its tensors.
 
         Raises: UnsupportedModelError when the interpreter refuses the file or its tensors are not
-        the ones named, ChildDiedError or ChildHungError when it takes its process with it.
+        the ones named, ChildDiedError or ChildHungError when it takes its process with it,
+        DeviceError when no interpreter can be started at all.
         """
         ...

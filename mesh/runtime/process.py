@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import IO
 
 import mesh
 from mesh.errors import ChildDiedError, ChildHungError, DeviceError
@@ -21,6 +22,7 @@ from mesh.runtime.control import MAX_MESSAGE_BYTES
 _TAIL_BYTES = 4096
 _READ_BYTES = 65536
 _REAP_S = 5.0
+_LAST_WORD_S = 1.0
 _ENVIRONMENT = {
     # NumPy's BLAS is never called in the child, yet would start a thread per core.
     "OPENBLAS_NUM_THREADS": "1",
@@ -115,7 +117,10 @@ class InterpreterProcess:
         return bool(chunk)
 
     def _obituary(self, doing: str) -> str:
-        self.kill()  # its socket is closed, so it has ended or is about to
+        # Its socket is closed, so it has ended or is about to, perhaps with a last word.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(_LAST_WORD_S)
+        self.kill()
         with contextlib.suppress(OSError):
             self._drain()
         words = last_words(self._tail)
@@ -124,7 +129,7 @@ class InterpreterProcess:
             + (f", saying: {words}" if words else "")
         )
 
-    def _output(self) -> "subprocess.IO[bytes]":
+    def _output(self) -> IO[bytes]:
         output = self._process.stdout
         if output is None:
             raise DeviceError("the interpreter's process has no output pipe")

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mesh.errors import WrongShapeError
 from mesh.model.tensor import TensorSpec
 
 ALIGNMENT_BYTES = 64
@@ -96,3 +97,20 @@ class Region:
 
     def close(self) -> None:
         self.memory.close()
+
+
+def check_sizes(
+    inputs: Sequence[bytes | memoryview], specs: Sequence[TensorSpec]
+) -> list[memoryview]:
+    """The buffers as flat views. Raises: WrongShapeError when they are not the tensors' size."""
+    if len(inputs) != len(specs):
+        raise WrongShapeError(f"{len(inputs)} input tensors were given, {len(specs)} are needed")
+    views = []
+    for buffer, spec in zip(inputs, specs, strict=True):
+        view = memoryview(buffer)
+        if view.nbytes != spec.size_bytes or not view.c_contiguous:
+            raise WrongShapeError(
+                f"input {spec.name!r} needs {spec.size_bytes} contiguous bytes, got {view.nbytes}"
+            )
+        views.append(view.cast("B") if view.nbytes else memoryview(b""))
+    return views

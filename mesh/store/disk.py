@@ -85,14 +85,14 @@ class ModelStore:
         with receiving(self._models, max_bytes=size_bytes) as incoming:
             yield incoming
 
-    def check_room(self, size_bytes: int) -> None:
-        """Raises: StoreError unless a model of this size may come in."""
+    def check_room(self, size_bytes: int, *, allocated_bytes: int = 0) -> None:
+        """Raises: StoreError unless a model of this size may come in (part of it may be here)."""
         if not 0 < size_bytes <= self.max_model_bytes:
             raise StoreError(
                 f"A model of {size_bytes} bytes is not stored: 1 to {self.max_model_bytes} are "
                 "allowed (max_model_bytes)"
             )
-        check_free(self._models, size_bytes, self._free_bytes)
+        check_free(self._models, max(0, size_bytes - allocated_bytes), self._free_bytes)
 
     def keep(self, incoming: IncomingFile, expected: ModelId | None = None) -> ModelId:
         """Give a whole file its content id. Raises: IntegrityError unless it is the expected one."""

@@ -6,21 +6,23 @@ Any trouble is a `PeerError` that says what the peer did; which peer to ask next
 
 import contextlib
 import http.client
+import io
 import json
 import re
 import select
 import socket
-import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 from urllib.parse import urlsplit
 
-from mesh.errors import StoreError, UsageError
+from mesh.errors import IntegrityError, StoreError, UsageError
 from mesh.ids import ModelId
 from mesh.store.disk import CHUNK_BYTES, Progress, hash_file, no_progress
 from mesh.store.http_request import ByteRange, Collection, Resource
 from mesh.store.incoming import mapped_os_errors
 
+_CONTINUE = b"HTTP/1.1 100"
 _CONTINUE_WAIT_S = 2.0  # RFC 9110, section 10.1.1: don't wait for "100 Continue" indefinitely
 _MAX_ERROR_BYTES = 4096
 _SMALL_CHUNK_BYTES = 64 << 10
@@ -51,48 +53,55 @@ class Download:
     """One GET of a part of a file; another thread may cut it."""
 
     def __init__(self, url: str, resource: Resource, *, silence_s: float) -> None:
-        host, port = check_url(url)
+        self._url = url
         self._resource = resource
-        self._connection = http.client.HTTPConnection(host, port, timeout=silence_s)
-        self._lock = threading.Lock()
+        self._silence_s = silence_s
+        self._sock: socket.socket | None = None
         self._is_cut = False
 
     def read(self, part: ByteRange, file_bytes: int) -> Iterator[bytes]:
         """Yield exactly the bytes of `part` of a file of this size. Raises: PeerError."""
         try:
-            yield from self._read(part, file_bytes)
+            connection = http.client.HTTPConnection(*check_url(self._url), timeout=self._silence_s)
+        except UsageError as error:
+            raise PeerError(str(error), is_final=True) from error
+        try:
+            response = self._ask(connection, part)
+            _check_reply(response, part, file_bytes)
+            yield from _exactly(len(part), response)
         except (OSError, http.client.HTTPException, ValueError) as error:
             reason = str(error) or type(error).__name__
-            raise PeerError(f"{type(error).__name__}: {reason:.200}") from error
+            raise PeerError("it was too slow" if self._is_cut else f"{reason:.200}") from error
         finally:
-            self._connection.close()
+            connection.close()
 
     def cut(self) -> None:
         """End it now: its reader gets a PeerError."""
-        with self._lock:
-            self._is_cut = True
-            if self._connection.sock is not None:
-                with contextlib.suppress(OSError):
-                    self._connection.sock.shutdown(socket.SHUT_RDWR)
+        self._is_cut = True
+        if self._sock is not None:
+            with contextlib.suppress(OSError):
+                self._sock.shutdown(socket.SHUT_RDWR)
 
-    def _read(self, part: ByteRange, file_bytes: int) -> Iterator[bytes]:
-        self._connection.connect()
+    def _ask(
+        self, connection: http.client.HTTPConnection, part: ByteRange
+    ) -> http.client.HTTPResponse:
+        connection.connect()
+        self._sock = connection.sock  # the connection forgets it when the reply will close it
         if self._is_cut:
             raise PeerError("it was too slow")
         headers = {"Range": f"bytes={part.start}-{part.stop - 1}", "Connection": "close"}
-        # http.client forgets the socket once a reply will close it: keep it within reach of `cut`.
-        sock = self._connection.sock
-        self._connection.request("GET", self._resource.path, headers=headers)
-        response = self._connection.getresponse()
-        self._connection.sock = sock
-        _check_reply(response, part, file_bytes)
-        left_bytes = len(part)
-        while left_bytes > 0:
-            chunk = response.read(min(left_bytes, _SMALL_CHUNK_BYTES))
-            if not chunk:
-                raise PeerError(f"it ended {left_bytes} bytes early")
-            left_bytes -= len(chunk)
-            yield chunk
+        connection.request("GET", self._resource.path, headers=headers)
+        return connection.getresponse()
+
+
+def _exactly(size_bytes: int, response: http.client.HTTPResponse) -> Iterator[bytes]:
+    left_bytes = size_bytes
+    while left_bytes > 0:
+        chunk = response.read(min(left_bytes, _SMALL_CHUNK_BYTES))
+        if not chunk:
+            raise PeerError(f"it ended {left_bytes} bytes early")
+        left_bytes -= len(chunk)
+        yield chunk
 
 
 def _check_reply(response: http.client.HTTPResponse, part: ByteRange, file_bytes: int) -> None:
@@ -112,15 +121,56 @@ def upload(
     url: str, path: Path, on_progress: Progress = no_progress, *, silence_s: float = 30.0
 ) -> ModelId:
     """Send a model file to a node and return its content id. Raises: StoreError, UsageError."""
-    host, port = check_url(url)
+    connection = http.client.HTTPConnection(*check_url(url), timeout=silence_s)
     model_id = hash_file(path)
     resource = Resource(collection=Collection.MODELS, model_id=model_id)
-    connection = http.client.HTTPConnection(host, port, timeout=silence_s)
-    with contextlib.closing(connection), mapped_os_errors(f"Reading {path}"), path.open("rb") as file:
-        size_bytes = path.stat().st_size
+    with mapped_os_errors(f"Reading {path}"):
+        file = path.open("rb")
+    with contextlib.closing(connection), file:
         try:
-            _send(connection, resource, file, size_bytes, on_progress)
+            _send(connection, resource, file, on_progress)
             _check_upload(connection.getresponse())
         except (OSError, http.client.HTTPException) as error:
             raise StoreError(f"Uploading to {url} failed: {error}; is the node running?") from error
     return model_id
+
+
+def _send(
+    connection: http.client.HTTPConnection,
+    resource: Resource,
+    file: BinaryIO,
+    on_progress: Progress,
+) -> None:
+    size_bytes = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    connection.putrequest("PUT", resource.path)
+    connection.putheader("Content-Length", str(size_bytes))
+    connection.putheader("Expect", "100-continue")
+    connection.endheaders()
+    if _is_answered(connection.sock):
+        return
+    done_bytes = 0
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the answer says why
+        while chunk := file.read(CHUNK_BYTES):
+            connection.send(chunk)
+            done_bytes += len(chunk)
+            on_progress(done_bytes, size_bytes)
+
+
+def _is_answered(sock: socket.socket) -> bool:
+    """Whether the node answered for good, before the body: it refused, or has the model already."""
+    if not select.select([sock], [], [], _CONTINUE_WAIT_S)[0]:
+        return False
+    return not _CONTINUE.startswith(sock.recv(len(_CONTINUE), socket.MSG_PEEK))
+
+
+def _check_upload(response: http.client.HTTPResponse) -> None:
+    if response.status in {200, 201}:
+        return
+    code, message = "", f"HTTP status {response.status}"
+    with contextlib.suppress(ValueError, KeyError, TypeError, RecursionError):
+        content = json.loads(response.read(_MAX_ERROR_BYTES))
+        code, message = str(content["code"]), str(content["message"])
+    printable = "".join(character for character in message if character.isprintable())[:500]
+    error = IntegrityError if code == IntegrityError.code else StoreError
+    raise error(f"The node refused the model: {printable}")

@@ -60,6 +60,7 @@ class Connection(http.server.BaseHTTPRequestHandler):
         self._reader = BoundedReader(self.connection, self._host.limits)
         self._body = io.BufferedReader(self._reader)
         self.rfile = self._body
+        self.requestline = ""  # http.server logs it, also when there was none
 
     def handle(self) -> None:
         try:
@@ -205,10 +206,12 @@ class Connection(http.server.BaseHTTPRequestHandler):
         """What http.server itself refuses: broken syntax, other methods, endless lines."""
         self.close_connection = True
         self.command = getattr(self, "command", None) or "GET"
+        self.request_version = self.protocol_version  # else it answers as HTTP/0.9, without a head
         if code == 501:
             self._refuse(405, "NOT_ALLOWED", "Only GET, HEAD and PUT are served.")
         else:
             self._refuse(code, "BAD_REQUEST", explain or message or "The request is not HTTP.")
+        self._linger()
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  (http.server's name)
         """Log as text that cannot steer a terminal."""

@@ -103,6 +103,6 @@ class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
                 with contextlib.suppress(OSError):
                     connection.shutdown(socket.SHUT_RDWR)
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002
         """An unforeseen error ends that connection only."""
         _log.exception("serving %s failed", client_address[0])

@@ -72,6 +72,9 @@ class IncomingFile:
     def size_bytes(self) -> int:
         return self._size_bytes
 
+    def fileno(self) -> int:
+        return self._file.fileno()
+
     def write(self, data: bytes | memoryview) -> None:
         """Append. Raises: StoreError when it gets longer than allowed or the disk is full."""
         self._size_bytes += len(data)

@@ -1,7 +1,7 @@
 """Who fetches which piece of a file next, and who may be lying: decided here, fetched elsewhere.
 
-Pure. Pieces are claimed in order; when none is left, a free peer claims one that a slower peer is
-still at, so that one slow peer never delays the end.
+Pure. Pieces are claimed in order. A piece that takes too long is called overdue by whoever holds
+the clock, and a peer with nothing else to do claims it too: one slow peer never delays the end.
 """
 
 from dataclasses import dataclass, field
@@ -38,6 +38,7 @@ class PieceBoard:
     peers: tuple[str, ...]
     sources: list[str | None] = field(init=False)
     _state: dict[str, _Peer] = field(init=False)
+    _overdue: set[int] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.sources = [None] * -(-self.size_bytes // self.piece_bytes)
@@ -55,11 +56,6 @@ class PieceBoard:
             if source is not None
         )
 
-    @property
-    def is_hopeless(self) -> bool:
-        """Pieces are missing and nobody is left to ask."""
-        return not self.is_complete and all(peer.dropped for peer in self._state.values())
-
     def piece(self, index: int) -> Piece:
         start = index * self.piece_bytes
         return Piece(index=index, start=start, stop=min(start + self.piece_bytes, self.size_bytes))
@@ -69,16 +65,27 @@ class PieceBoard:
         self.sources[index] = ""
 
     def claim(self, peer: str) -> Piece | None:
-        """What `peer` should fetch now; None when it has nothing more to do."""
-        if self._state[peer].dropped:
+        """What `peer` should fetch now; None when there is nothing for it at the moment."""
+        if self.is_over_for(peer):
             return None
+        claimed = {other.working_at for other in self._state.values()}
         missing = [index for index, source in enumerate(self.sources) if source is None]
-        if not missing:
+        free = [index for index in missing if index not in claimed]
+        choice = free or [index for index in missing if index in self._overdue]
+        if not choice:
             return None
-        claims = [other.working_at for other in self._state.values()]
-        index = min(missing, key=lambda index: (claims.count(index), index))
-        self._state[peer].working_at = index
-        return self.piece(index)
+        self._overdue.discard(choice[0])
+        self._state[peer].working_at = choice[0]
+        return self.piece(choice[0])
+
+    def is_over_for(self, peer: str) -> bool:
+        """Nothing will ever be there for this peer to do."""
+        return self.is_complete or self._state[peer].dropped is not None
+
+    def call_overdue(self, index: int) -> None:
+        """Let one more peer try a piece that takes too long."""
+        if sum(peer.working_at == index for peer in self._state.values()) < 2:
+            self._overdue.add(index)
 
     def is_wanted(self, index: int) -> bool:
         return self.sources[index] is None
@@ -91,6 +98,10 @@ class PieceBoard:
             return False
         self.sources[index] = peer
         return True
+
+    def give_back(self, peer: str) -> None:
+        """Record that `peer` was interrupted, which is no fault of it."""
+        self._state[peer].working_at = None
 
     def fail(self, peer: str, problem: str, *, final: bool = False) -> None:
         """Record a failure; after MAX_STRIKES in a row, or a final one, the peer isn't asked again."""

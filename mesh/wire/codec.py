@@ -115,14 +115,17 @@ def _convert_dataclass(kind: Any, raw: Any, where: str) -> Any:
 
 
 def _convert_scalar(kind: Any, raw: Any, where: str) -> Any:
+    if type(raw) is int and abs(raw) > MAX_INTEGER:
+        raise RemoteError(f"{where}: a number beyond {MAX_INTEGER}")
     if kind is float and type(raw) in (int, float) and math.isfinite(raw):
         return float(raw)
-    if kind is int and type(raw) is int and abs(raw) <= MAX_INTEGER:
+    if kind is int and type(raw) is int:
         return raw
     if kind is bool and type(raw) is bool:
         return raw
     if kind is str and type(raw) is str and len(raw) <= MAX_TEXT_CHARS:
-        return raw
+        # JSON can spell lone surrogates, which no terminal, topic or file name can hold.
+        return raw.encode("utf-8", "replace").decode()
     if isinstance(kind, type) and issubclass(kind, Enum):
         try:
             return kind(raw)

@@ -3,12 +3,14 @@
 Control state is level-triggered: a reader that missed ten versions acts rightly on the eleventh.
 """
 
+import re
 from dataclasses import dataclass
 from enum import Enum
 
 from mesh.ids import BootId, Epoch, ModelId, NodeId, PlanId
 
 MAX_DOCUMENT_BYTES = 1 << 20
+_PLAN_ID = re.compile(r"[0-9a-f]{16}")
 
 
 class NodeState(Enum):
@@ -40,6 +42,10 @@ class Advert:
     host_cores: int
     threads: int
     memory_bytes: int
+
+    def __post_init__(self) -> None:
+        if self.host_cores < 1 or self.threads < 1 or self.memory_bytes < 0:
+            raise ValueError("a node has cores, threads and no negative memory")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +128,12 @@ class CapabilityDocument:
     stage_s: float
     failure: str | None = None
 
+    def __post_init__(self) -> None:
+        if self.failure is None and len(self.layer_s) != len(self.boundaries) - 1:
+            raise ValueError("there must be one boundary more than layer times")
+        if self.stage_s < 0 or any(layer_s < 0 for layer_s in self.layer_s):
+            raise ValueError("a measured time must not be negative")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Link:
@@ -130,6 +142,10 @@ class Link:
     peer: NodeId
     goodput_bytes_per_s: float
     message_s: float
+
+    def __post_init__(self) -> None:
+        if self.goodput_bytes_per_s <= 0 or self.message_s < 0:
+            raise ValueError("a link needs a positive goodput and no negative time per message")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,6 +192,12 @@ class PlanStage:
     compute_s: float
     transfer_s: float
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.start < self.stop:
+            raise ValueError("a plan's stage needs operators")
+        if self.compute_s < 0 or self.transfer_s < 0:
+            raise ValueError("a plan's stage must not take a negative time")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
@@ -194,10 +216,12 @@ class Plan:
     verdict: str
 
     def __post_init__(self) -> None:
-        if not self.stages or any(s.start >= s.stop for s in self.stages):
-            raise ValueError("a plan needs stages, and each stage operators")
-        if self.bottleneck_s <= 0:
-            raise ValueError("a plan's bottleneck must be a positive time")
+        if not _PLAN_ID.fullmatch(self.plan_id) or self.epoch < 0:
+            raise ValueError("a plan needs an id of 16 hexadecimal digits and no negative epoch")
+        if not self.stages:
+            raise ValueError("a plan needs stages")
+        if self.bottleneck_s <= 0 or self.latency_s < 0:
+            raise ValueError("a plan needs a positive bottleneck and no negative latency")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,7 +18,7 @@ MAGIC = b"EMF1"
 ALIGNMENT_BYTES = 64
 MAX_TENSORS = 1024
 MAX_TIMINGS = 256
-MAX_ERROR_BYTES = 8192
+MAX_ERROR_BYTES = 16384  # the longest message, escaped as JSON
 
 # magic, crc32 of all that follows it, kind, attempt, stage, timings, tensors, header bytes,
 # epoch, plan id, request key, sender, seconds left

@@ -17,7 +17,7 @@ class Refusal:
     retryable: bool
 
 
-def refusal_of(error: Exception) -> Refusal:
+def refusal_of(error: BaseException) -> Refusal:
     """An error of the mesh as it is; of anything else only that it happened."""
     if isinstance(error, MeshError):
         return Refusal(

@@ -2,34 +2,23 @@
 
 import itertools
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from fractions import Fraction
 from random import Random
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import pytest
 
 from mesh.ids import NodeId
 from mesh.model.tensor import LayerRange
-from mesh.planning import Objective, PlanLink, PlanNode, Problem, Solution
+from mesh.planning import Objective, PlanLink, PlanNode, Problem
 
 Plan: TypeAlias = tuple[tuple[NodeId, LayerRange], ...]
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """What trying every plan gives: the best by the documented order, or None."""
-
-    plan: Plan
-    period_s: Fraction
-    latency_s: Fraction
+Verdict: TypeAlias = tuple[Plan, Fraction, Fraction]
+"""The best plan with its period and latency in seconds."""
 
 
-def plan_of(solution: Solution) -> Plan:
-    return tuple((stage.node_id, stage.layers) for stage in solution.stages)
-
-
-def random_problem(seed: int) -> Problem:
+def _random_problem(seed: int) -> Problem:
     """1 to 5 nodes, 1 to 7 layers; multiples of 1/8 s, so that equal sums are common."""
     draw = Random(seed)
     layers = draw.randint(1, 7)
@@ -137,26 +126,20 @@ def _hop(
     return Fraction(link.transfer_s(problem.boundary_bytes[boundary]))
 
 
-def best_by_trying(problem: Problem) -> Verdict | None:
-    """The first by objective, other figure, stages, node ids, cuts."""
-    found: list[tuple[tuple[object, ...], Verdict]] = []
+def _best_by_trying(problem: Problem) -> Verdict | None:
+    """The first of all plans that can run: by objective, other figure, stages, node ids, cuts."""
+    found: list[tuple[tuple[Any, ...], Verdict]] = []
     for plan in every_plan(problem):
         both = figures(problem, plan)
         if both is not None:
             first = both if problem.objective is Objective.THROUGHPUT else both[::-1]
             ids = tuple(node_id for node_id, _ in plan)
             cuts = tuple(layers.stop for _, layers in plan)
-            verdict = Verdict(plan=plan, period_s=both[0], latency_s=both[1])
-            found.append(((*first, len(plan), ids, cuts), verdict))
-    return min(found, key=lambda pair: pair[0])[1] if found else None  # type: ignore[arg-type,return-value]
+            found.append(((*first, len(plan), ids, cuts), (plan, *both)))
+    return min(found, key=lambda pair: pair[0])[1] if found else None
 
 
-@pytest.fixture
-def make_problem() -> Callable[..., Problem]:
-    return simple_problem
-
-
-def simple_problem(
+def _simple_problem(
     speeds: dict[str, float], *, layers: int = 4, memory_bytes: int = 1000, **changes: object
 ) -> Problem:
     """Nodes of given seconds per layer, 10 bytes per layer, fast links among all and a gateway "gw"."""
@@ -180,3 +163,18 @@ def simple_problem(
         "gateway": NodeId("gw"),
     }
     return Problem(**{**fields, **changes})  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="session")
+def simple_problem() -> Callable[..., Problem]:
+    return _simple_problem
+
+
+@pytest.fixture(scope="session")
+def random_problem() -> Callable[[int], Problem]:
+    return _random_problem
+
+
+@pytest.fixture(scope="session")
+def best_by_trying() -> Callable[[Problem], Verdict | None]:
+    return _best_by_trying

@@ -1,0 +1,255 @@
+"""Where clients ask: each request message gets exactly one reply, an answer or an error."""
+
+import logging
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+from mesh.errors import BadTopicError, MeshError, OverloadedError
+from mesh.ids import NodeId
+from mesh.model.tensor import LayerRange
+from mesh.node.dispatcher import Dispatcher
+from mesh.node.loop import Loop
+from mesh.pipeline.gateway import Answer
+from mesh.pipeline.image import decode_image
+from mesh.store.manifest import ModelManifest
+from mesh.transport.port import Message
+from mesh.wire import oip, oip_reply, payload
+from mesh.wire.documents import Plan
+from mesh.wire.frame import StageTime
+from mesh.wire.infer import (
+    ErrorReply,
+    ImagePayload,
+    InferRequest,
+    InferResponse,
+    OutputTensor,
+    PayloadLimits,
+    StageTiming,
+    Timing,
+)
+from mesh.wire.refusal import Refusal, refusal_of
+from mesh.wire.topics import RequestTopic, Service, TopicSpace
+
+_log = logging.getLogger("mesh.desk")
+
+MAX_UNSENT = 1024
+"""Replies kept while the node's own broker is away."""
+RETRY_AFTER_S = 0.5
+"""The hint given with OVERLOADED and NO_PLAN."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Call:
+    """One request message: where its reply goes."""
+
+    reply_topic: str
+    correlation_data: bytes | None
+    model_name: str
+
+
+class Desk:
+    """Takes request messages; parsing and encoding run on a thread of their own."""
+
+    def __init__(
+        self,
+        loop: Loop,
+        topics: TopicSpace,
+        dispatcher: Dispatcher,
+        *,
+        find_model: Callable[[str], ModelManifest],
+        no_plan_reason: Callable[[ModelManifest], str],
+        node_name: Callable[[NodeId], str],
+        control: Callable[[RequestTopic, bytes, Callable[[bytes], None]], None],
+        publish: Callable[[Message], bool],
+        limits: PayloadLimits,
+        timeout_s: float,
+        max_parsing: int,
+    ) -> None:
+        self._loop = loop
+        self._topics = topics
+        self._dispatcher = dispatcher
+        self._find_model = find_model
+        self._no_plan_reason = no_plan_reason
+        self._node_name = node_name
+        self._control = control
+        self._publish = publish
+        self._limits = limits
+        self._timeout_s = timeout_s
+        self._max_parsing = max_parsing
+        self._parsing = 0
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="desk")
+        self._unsent: deque[Message] = deque(maxlen=MAX_UNSENT)
+
+    def close(self) -> None:
+        self._worker.shutdown(wait=False, cancel_futures=True)
+
+    def connected(self) -> None:
+        """The own broker is back: say what could not be said."""
+        for _ in range(len(self._unsent)):
+            self._say(self._unsent.popleft())
+
+    def request(self, topic: RequestTopic, message: Message) -> None:
+        """A request message arrived."""
+        call = _Call(
+            reply_topic=self._topics.response(topic),
+            correlation_data=message.correlation_data,
+            model_name=topic.target,
+        )
+        if message.response_topic is not None:
+            try:
+                wished = self._topics.check_response_topic(message.response_topic)
+            except BadTopicError as error:
+                self._refuse(call, refusal_of(error))
+                return
+            call = replace(call, reply_topic=wished)
+        if topic.service is Service.CONTROL:
+            self._control(topic, message.payload, lambda reply: self._reply(call, reply))
+        else:
+            self._infer(call, message)
+
+    def _infer(self, call: _Call, message: Message) -> None:
+        try:
+            manifest = self._find_model(call.model_name)
+            if self._parsing >= self._max_parsing:
+                raise OverloadedError(
+                    f"{self._parsing} requests are being read already: send later"
+                )
+        except MeshError as error:
+            self._refuse(call, refusal_of(error))
+            return
+        self._parsing += 1
+        work = self._worker.submit(_read, manifest, message, self._limits)
+        work.add_done_callback(
+            lambda done: self._loop.post(lambda: self._was_read(call, manifest, message, done))
+        )
+
+    def _was_read(
+        self,
+        call: _Call,
+        manifest: ModelManifest,
+        message: Message,
+        work: "Future[InferRequest]",
+    ) -> None:
+        self._parsing -= 1
+        error = work.exception()
+        if error is not None:
+            if not isinstance(error, MeshError):
+                _log.error("a request could not be read", exc_info=error)
+            self._refuse(call, refusal_of(error), _id_of(manifest, message, self._limits))
+            return
+        request = work.result()
+        given = [t for t in (request.timeout_s, message.expiry_s) if t is not None]
+        self._dispatcher.ask(
+            manifest.model_id,
+            tuple(zip(manifest.inputs, request.inputs, strict=True)),
+            manifest.outputs,
+            timeout_s=min(given, default=self._timeout_s),
+            on_answer=lambda answer: self._answered(call, manifest, request, answer),
+            no_plan_reason=self._no_plan_reason(manifest),
+        )
+
+    def _answered(
+        self, call: _Call, manifest: ModelManifest, request: InferRequest, answer: Answer
+    ) -> None:
+        if answer.refusal is not None:
+            self._refuse(call, answer.refusal, request.id)
+            return
+        response = InferResponse(
+            id=request.id,
+            model_name=manifest.name,
+            model_version=manifest.model_id[:12],
+            outputs=tuple(
+                OutputTensor(
+                    name=spec.name, data_type=spec.data_type, shape=spec.shape, data=bytes(data)
+                )
+                for spec, data in zip(manifest.outputs, answer.outputs, strict=True)
+                if request.outputs is None or spec.name in request.outputs
+            ),
+            timing=self._timing(answer),
+        )
+        work = self._worker.submit(
+            oip_reply.encode_response, response, binary=request.binary_output
+        )
+        work.add_done_callback(
+            lambda done: self._loop.post(lambda: self._was_encoded(call, request, done))
+        )
+
+    def _was_encoded(self, call: _Call, request: InferRequest, work: "Future[bytes]") -> None:
+        error = work.exception()
+        if error is not None:
+            _log.error("a reply could not be encoded", exc_info=error)
+            self._refuse(call, refusal_of(error), request.id)
+            return
+        self._reply(
+            call, work.result(), content_type=oip_reply.content_type(binary=request.binary_output)
+        )
+
+    def _timing(self, answer: Answer) -> Timing:
+        plan = answer.plan
+        at_stages_s = sum(time.queue_s + time.compute_s for time in answer.timings)
+        return Timing(
+            total_s=answer.total_s,
+            transfer_s=max(0.0, answer.total_s - at_stages_s),
+            stages=tuple(
+                self._stage_timing(plan, time)
+                for time in answer.timings
+                if plan is not None and time.stage < len(plan.stages)
+            ),
+        )
+
+    def _stage_timing(self, plan: Plan, time: StageTime) -> StageTiming:
+        stage = plan.stages[time.stage]
+        return StageTiming(
+            node=stage.node_id,
+            name=self._node_name(stage.node_id),
+            layers=LayerRange(start=stage.start, stop=stage.stop),
+            queue_s=time.queue_s,
+            compute_s=time.compute_s,
+        )
+
+    def _refuse(self, call: _Call, refusal: Refusal, request_id: str | None = None) -> None:
+        hint_s = RETRY_AFTER_S if refusal.retryable else None
+        reply = ErrorReply(
+            id=request_id,
+            model_name=call.model_name,
+            message=refusal.message,
+            code=refusal.code,
+            retryable=refusal.retryable,
+            retry_after_s=hint_s,
+        )
+        self._reply(call, oip_reply.encode_error(reply))
+
+    def _reply(self, call: _Call, content: bytes, content_type: str = "application/json") -> None:
+        self._say(
+            Message(
+                topic=call.reply_topic,
+                payload=content,
+                qos=1,
+                correlation_data=call.correlation_data,
+                content_type=content_type,
+            )
+        )
+
+    def _say(self, message: Message) -> None:
+        if not self._publish(message):
+            self._unsent.append(message)
+
+
+def _read(manifest: ModelManifest, message: Message, limits: PayloadLimits) -> InferRequest:
+    parsed = payload.parse_request(
+        message.payload, message.content_type, manifest.inputs, manifest.outputs, limits
+    )
+    if isinstance(parsed, ImagePayload):
+        return InferRequest(inputs=(decode_image(parsed, manifest.inputs, manifest.image),))
+    return parsed
+
+
+def _id_of(manifest: ModelManifest, message: Message, limits: PayloadLimits) -> str | None:
+    """The id of a request that could not be served, where it can be read at all."""
+    try:
+        root, _ = oip.split(message.payload, manifest.inputs, limits, binary=None)
+    except MeshError:
+        return None
+    found = root.get("id")
+    return found if isinstance(found, str) else None

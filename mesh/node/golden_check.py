@@ -1,0 +1,77 @@
+"""Before a plan goes live, the model's golden input goes through it and must come out as recorded."""
+
+from collections.abc import Callable, Iterable, Sequence
+
+from mesh.errors import MeshError
+from mesh.fleet.view import View
+from mesh.ids import NodeId
+from mesh.model.tensor import TensorSpec
+from mesh.node.dispatcher import Dispatcher
+from mesh.pipeline.gateway import Answer
+from mesh.runtime.golden import golden_inputs, outputs_match
+from mesh.store.manifest import ModelManifest
+from mesh.wire.documents import Plan
+
+TIMEOUT_S = 60.0
+
+OnOutcome = Callable[[tuple[str | None, bool]], None]
+
+
+def check(
+    plan: Plan,
+    manifest: ModelManifest,
+    *,
+    read_expected: Callable[[], Sequence[bytes]],
+    view: View,
+    dispatcher: Dispatcher,
+    on_outcome: OnOutcome,
+) -> None:
+    """Run the golden input through the plan; `on_outcome` gets the failure, and if a retry may help."""
+    golden = manifest.golden
+    if golden is None:
+        on_outcome((None, False))
+        return
+    try:
+        expected = read_expected()
+    except MeshError as error:
+        on_outcome((str(error), True))
+        return
+    exact = _kernel_classes(plan, view) == {golden.kernel_class}
+
+    def judge(answer: Answer) -> None:
+        if answer.refusal is not None:
+            on_outcome((answer.refusal.message, answer.refusal.retryable))
+            return
+        outputs = [bytes(data) for data in answer.outputs]
+        agreed = outputs_match(expected, outputs, manifest.outputs, same_kernel_class=exact)
+        on_outcome((None if agreed else _sentence(plan, exact=exact), False))
+
+    inputs = golden_inputs(manifest.inputs, golden.seed)
+    dispatcher.ask(
+        manifest.model_id,
+        _paired(manifest.inputs, inputs),
+        manifest.outputs,
+        timeout_s=TIMEOUT_S,
+        on_answer=judge,
+        pinned=plan,
+    )
+
+
+def _paired(
+    specs: Iterable[TensorSpec], inputs: Iterable[bytes]
+) -> tuple[tuple[TensorSpec, bytes], ...]:
+    return tuple(zip(specs, inputs, strict=True))
+
+
+def _kernel_classes(plan: Plan, view: View) -> set[str]:
+    return {_kernel_class(view, stage.node_id) for stage in plan.stages}
+
+
+def _kernel_class(view: View, node_id: NodeId) -> str:
+    node = view.get(node_id)
+    return node.advert.kernel_class if node is not None and node.advert is not None else ""
+
+
+def _sentence(plan: Plan, *, exact: bool) -> str:
+    how = "bit for bit" if exact else "within the tolerance between kernel classes"
+    return f"the plan of epoch {plan.epoch} does not give the recorded answer {how}"

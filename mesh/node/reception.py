@@ -1,0 +1,257 @@
+"""Answers what `mesh` asks: status, plan, adding and removing models."""
+
+import logging
+from collections.abc import Callable
+from typing import TypeVar
+
+from mesh.errors import (
+    BadPayloadError,
+    InfeasibleError,
+    MeshError,
+    NoPlanError,
+    RemoteError,
+    UsageError,
+)
+from mesh.fleet.facts import problem_for, standing
+from mesh.fleet.plans import ModelFacts
+from mesh.ids import NodeId
+from mesh.model import cut_points, uncuttable_reason
+from mesh.node.control import Control
+from mesh.node.library import Library, Wish
+from mesh.node.status import Snapshot, name_of, status
+from mesh.planning import Solution, explain, solve
+from mesh.store.manifest import ChannelOrder, ImageOptions, ModelManifest, ResizeMode
+from mesh.wire import codec, control
+from mesh.wire.control import (
+    AddModelReply,
+    AddModelRequest,
+    ImageWish,
+    LeftOut,
+    PlannedPart,
+    PlanOption,
+    PlanReply,
+    PlanRequest,
+    RemoveModelReply,
+    RemoveModelRequest,
+    StatusRequest,
+    Verb,
+)
+from mesh.wire.documents import Heartbeat
+from mesh.wire.topics import RequestTopic
+
+_log = logging.getLogger("mesh.reception")
+
+MAX_REQUEST_BYTES = 2 << 20
+
+Reply = Callable[[bytes], None]
+R = TypeVar("R", StatusRequest, PlanRequest, AddModelRequest, RemoveModelRequest)
+
+
+class Reception:
+    """The control service of one node; on the loop's thread."""
+
+    def __init__(
+        self,
+        fleet: Control,
+        library: Library,
+        *,
+        me: NodeId,
+        mesh_name: str,
+        heartbeat: Callable[[], Heartbeat],
+    ) -> None:
+        self._fleet = fleet
+        self._library = library
+        self._me = me
+        self._mesh_name = mesh_name
+        self._heartbeat = heartbeat
+
+    def handle(self, topic: RequestTopic, payload: bytes, reply: Reply) -> None:
+        """Answer one request; `reply` is called exactly once."""
+        request_id = control.reply_id_of(payload[:MAX_REQUEST_BYTES])
+        try:
+            self._handler(topic.target)(payload, reply)
+        except MeshError as error:
+            reply(control.encode_refusal(request_id, error))
+        except Exception as error:  # noqa: BLE001 - whoever asks gets an answer
+            _log.exception("a control request failed")
+            fault = MeshError(f"a fault in the node ({type(error).__name__}): see its log")
+            reply(control.encode_refusal(request_id, fault))
+
+    def _handler(self, target: str) -> Callable[[bytes, Reply], None]:
+        handlers: dict[str, Callable[[bytes, Reply], None]] = {
+            Verb.STATUS.value: self._status,
+            Verb.PLAN.value: self._plan,
+            Verb.MODEL_ADD.value: self._add,
+            Verb.MODEL_REMOVE.value: self._remove,
+        }
+        if target not in handlers:
+            there_are = ", ".join(handlers)
+            raise UsageError(f"there is no control request {target!r}; there are: {there_are}")
+        return handlers[target]
+
+    def _status(self, payload: bytes, reply: Reply) -> None:
+        request = _parse(StatusRequest, payload)
+        fleet = self._fleet
+        snapshot = Snapshot(
+            me=self._me,
+            mesh_name=self._mesh_name,
+            view=fleet.view,
+            members=fleet.members,
+            coordinator=fleet.lease.holder,
+            own_heartbeat=self._heartbeat(),
+            manifests=self._library.catalogue.live(),
+            adopted=fleet.adopted,
+            routed=fleet.is_routed,
+            problem_of=fleet.problem_of,
+        )
+        reply(control.encode_reply(request.id, status(snapshot)))
+
+    def _add(self, payload: bytes, reply: Reply) -> None:
+        request = _parse(AddModelRequest, payload)
+        wish = Wish(
+            model_id=request.model_id,
+            name=request.name,
+            min_stages=request.min_stages,
+            image=_image_options(request.image),
+            labels=request.labels,
+            replace=request.replace,
+        )
+
+        def done(outcome: ModelManifest | MeshError) -> None:
+            if isinstance(outcome, MeshError):
+                reply(control.encode_refusal(request.id, outcome))
+            else:
+                reply(control.encode_reply(request.id, self._added(outcome)))
+
+        self._library.add(wish, done)
+
+    def _added(self, manifest: ModelManifest) -> AddModelReply:
+        file = self._library.read_file(manifest.model_id)
+        return AddModelReply(
+            name=manifest.name,
+            model_id=manifest.model_id,
+            inputs=manifest.inputs,
+            outputs=manifest.outputs,
+            operators=len(file.model.layers),
+            cuts=len(cut_points(file.model)),
+            uncuttable=uncuttable_reason(file.model),
+        )
+
+    def _remove(self, payload: bytes, reply: Reply) -> None:
+        request = _parse(RemoveModelRequest, payload)
+        manifest = self._library.remove(request.name)
+        reply(control.encode_reply(request.id, RemoveModelReply(name=manifest.name)))
+
+    def _plan(self, payload: bytes, reply: Reply) -> None:
+        request = _parse(PlanRequest, payload)
+        manifest = self._library.find(request.name)
+        facts = self._library.plannable().get(manifest.model_id)
+        if facts is None:
+            raise NoPlanError(f"this node has not read {manifest.name} yet: ask again shortly")
+        wanted = request.min_stages if request.min_stages is not None else facts.min_stages
+        reply(control.encode_reply(request.id, self._planned(manifest, facts, wanted)))
+
+    def _planned(self, manifest: ModelManifest, facts: ModelFacts, min_stages: int) -> PlanReply:
+        fleet = self._fleet
+        who = standing(
+            fleet.view,
+            facts.model_id,
+            facts.pieces,
+            ready=fleet.ready,
+            barred={},
+            need_links=False,
+        )
+        if not who.eligible:
+            reasons = {**who.waiting, **who.excluded}
+            told = "; ".join(f"{name_of(fleet.view, n)}: {why}" for n, why in reasons.items())
+            raise InfeasibleError(f"no node can take part: {told or 'no node is ready'}")
+        problem = problem_for(
+            fleet.view,
+            facts.model_id,
+            facts.pieces,
+            eligible=who.eligible,
+            gateway=self._me,
+            min_stages=min_stages,
+        )
+        explanation = explain(problem, solve(problem))
+        live = fleet.adopted.get(facts.model_id)
+        return PlanReply(
+            name=manifest.name,
+            model_id=manifest.model_id,
+            operators=facts.pieces.boundaries[-1],
+            verdict=explanation.verdict,
+            chosen=self._option("chosen", facts, explanation.chosen),
+            alternatives=tuple(
+                self._option(title, facts, option)
+                for title, option in (
+                    ("best single node", explanation.best_single),
+                    ("best pipeline", explanation.best_pipeline),
+                )
+                if option is not None
+            ),
+            left_out=(
+                *(self._left_out(one.node_id, one.sentence) for one in explanation.left_out),
+                *(self._left_out(n, why) for n, why in who.waiting.items()),
+                *(self._left_out(n, why) for n, why in who.excluded.items()),
+            ),
+            live_epoch=live.epoch if live is not None else None,
+            measured_requests_per_s=self._measured(facts),
+        )
+
+    def _measured(self, facts: ModelFacts) -> float | None:
+        rates = [
+            one.requests_per_s
+            for one in self._heartbeat().gateway
+            if one.model_id == facts.model_id
+        ]
+        return rates[0] if rates and rates[0] > 0 else None
+
+    def _left_out(self, node_id: NodeId, reason: str) -> LeftOut:
+        return LeftOut(node_id=node_id, node_name=name_of(self._fleet.view, node_id), reason=reason)
+
+    def _option(self, title: str, facts: ModelFacts, solution: Solution) -> PlanOption:
+        parts = []
+        for stage in solution.stages:
+            operators = facts.pieces.layer_range(stage.layers)
+            parts.append(
+                PlannedPart(
+                    node_id=stage.node_id,
+                    node_name=name_of(self._fleet.view, stage.node_id),
+                    start=operators.start,
+                    stop=operators.stop,
+                    compute_s=stage.compute_s,
+                    transfer_s=stage.transfer_s,
+                    memory_bytes=stage.memory_bytes,
+                )
+            )
+        names = [name_of(self._fleet.view, n) for n in solution.bottleneck.node_ids]
+        return PlanOption(
+            title=title,
+            stages=tuple(parts),
+            bottleneck_s=solution.bottleneck_s,
+            latency_s=solution.latency_s,
+            bottleneck=f"{solution.bottleneck.kind.value}: {' → '.join(names)}",
+        )
+
+
+def _parse(kind: type[R], payload: bytes) -> R:
+    """Raises: BadPayloadError: here a client speaks, no peer."""
+    try:
+        return codec.decode(kind, payload or b"{}", max_bytes=MAX_REQUEST_BYTES)
+    except RemoteError as error:
+        raise BadPayloadError(str(error)) from error
+
+
+def _image_options(wish: ImageWish | None) -> ImageOptions | None:
+    """Raises: BadPayloadError."""
+    if wish is None:
+        return None
+    try:
+        return ImageOptions(
+            scale=wish.scale,
+            offset=wish.offset,
+            mode=ResizeMode(wish.mode),
+            channels=ChannelOrder(wish.channels),
+        )
+    except ValueError as error:
+        raise BadPayloadError(f"image options: {error}") from error

@@ -1,0 +1,95 @@
+import pytest
+
+from mesh.errors import InvalidModelError, UnsupportedModelError
+from mesh.model.model import Operator, Tensor
+from mesh.model.placement import Placement, place
+
+_TENSORS = tuple(
+    Tensor(
+        index=i, name=f"t{i}", type_name="FLOAT32", data_type=None, shape=(), size_bytes=4, buffer=0
+    )
+    for i in range(10)
+)
+
+
+def _place(
+    *operators: tuple[str, tuple[int, ...], tuple[int, ...]], outputs: tuple[int, ...]
+) -> Placement:
+    """Place operators given as (name, inputs, outputs); tensor 0 is the graph input."""
+    numbered = [
+        Operator(index=at, name=name, version=1, inputs=inputs, outputs=made)
+        for at, (name, inputs, made) in enumerate(operators)
+    ]
+    return place(numbered, _TENSORS, [0], outputs)
+
+
+def test_operators_fed_only_by_constants_are_copied_not_placed() -> None:
+    placement = _place(
+        ("DENSIFY", (8,), (7,)),
+        ("DEQUANTIZE", (7,), (1,)),
+        ("CONV_2D", (0, 1, -1), (2,)),
+        outputs=(2,),
+    )
+
+    assert [op.name for op in placement.layers] == ["CONV_2D"]
+    assert [op.name for op in placement.copied] == ["DENSIFY", "DEQUANTIZE"]
+    assert placement.activations == {0, 2}
+    assert placement.constants == {8}
+
+
+def test_operators_that_no_output_needs_are_left_out() -> None:
+    placement = _place(("RELU", (0,), (1,)), ("ABS", (0,), (2,)), outputs=(1,))
+
+    assert [op.index for op in placement.layers] == [0]
+    assert placement.activations == {0, 1}
+
+
+def test_random_operators_are_placed_though_fed_by_constants() -> None:
+    placement = _place(("RANDOM_UNIFORM", (8,), (1,)), ("ADD", (0, 1), (2,)), outputs=(2,))
+
+    assert len(placement.layers) == 2
+    assert 1 in placement.activations
+
+
+def test_a_constant_output_is_a_constant() -> None:
+    assert _place(("RELU", (0,), (1,)), outputs=(1, 9)).constants == {9}
+
+
+def test_shapes_made_of_shapes_are_known() -> None:
+    placement = _place(
+        ("SHAPE", (0,), (1,)),
+        ("STRIDED_SLICE", (1, 8, 8, 8), (2,)),
+        ("PACK", (2, 9), (3,)),
+        ("RELU", (0,), (4,)),
+        ("RESHAPE", (4, 3), (5,)),
+        outputs=(5,),
+    )
+
+    assert placement.shape_tensors == {1, 2, 3}
+
+
+def test_shapes_made_of_values_are_refused() -> None:
+    with pytest.raises(UnsupportedModelError, match="values of input 't0'"):
+        _place(("CAST", (0,), (1,)), ("RESHAPE", (8, 1), (2,)), outputs=(2,))
+
+
+@pytest.mark.parametrize(
+    ("operators", "message"),
+    [
+        ([("ABS", (2,), (1,)), ("RELU", (0,), (2,))], "before it is made"),
+        ([("ABS", (1,), (1,))], "before it is made"),
+        ([("ABS", (0,), (1,)), ("RELU", (0,), (1,))], "made twice"),
+        ([("ABS", (8,), (0,))], "made twice"),
+        ([("ABS", (0,), (1, 1))], "made twice"),
+    ],
+)
+def test_each_tensor_is_made_once_and_before_it_is_read(
+    operators: list[tuple[str, tuple[int, ...], tuple[int, ...]]], message: str
+) -> None:
+    with pytest.raises(InvalidModelError, match=message):
+        _place(*operators, outputs=(1,))
+
+
+def test_a_model_that_ignores_its_inputs_is_refused() -> None:
+    with pytest.raises(UnsupportedModelError, match="depends on its inputs"):
+        _place(("ABS", (8,), (1,)), outputs=(1,))

@@ -1,0 +1,201 @@
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mesh.errors import RemoteError
+from mesh.ids import BootId, Epoch, ModelId, NodeId, PlanId
+from mesh.wire.codec import decode, encode, to_plain
+from mesh.wire.documents import (
+    MAX_DOCUMENT_BYTES,
+    Activity,
+    Advert,
+    CapabilityDocument,
+    GatewayStats,
+    Heartbeat,
+    HoldingsDocument,
+    Link,
+    LinksDocument,
+    NodeState,
+    Peer,
+    PeersDocument,
+    Plan,
+    PlanPhase,
+    PlanProblem,
+    PlansDocument,
+    PlanStage,
+    StagesDocument,
+    StageState,
+    StageStatus,
+)
+
+NODE = NodeId("0" * 16)
+MODEL = ModelId("0" * 64)
+
+ADVERT = Advert(
+    node_id=NODE,
+    boot_id=BootId("0" * 8),
+    name="pi",
+    mesh_name="default",
+    version="1",
+    board="raspberry-pi-5",
+    board_label="Raspberry Pi 5",
+    runtime="litert",
+    runtime_version="2.3.0",
+    kernel_class="k",
+    broker_url="mqtt://pi:1883",
+    broker_kind="mosquitto",
+    http_url="http://pi:80",
+    host_id="h",
+    host_cores=4,
+    threads=4,
+    memory_bytes=1 << 30,
+)
+CAPABILITY = CapabilityDocument(
+    model_id=MODEL,
+    kernel_class="k",
+    threads=1,
+    boundaries=(0, 3, 9),
+    layer_s=(0.1, 0.2),
+    stage_s=0.01,
+)
+LINK = Link(peer=NODE, goodput_bytes_per_s=1e8, message_s=1e-3)
+STAGE = PlanStage(node_id=NODE, start=0, stop=3, compute_s=0.1, transfer_s=0.0)
+PLAN = Plan(
+    plan_id=PlanId("0" * 16),
+    epoch=Epoch(1),
+    model_id=MODEL,
+    phase=PlanPhase.LIVE,
+    stages=(STAGE,),
+    bottleneck_s=0.1,
+    bottleneck="compute",
+    latency_s=0.1,
+    single_node=NODE,
+    single_node_s=0.1,
+    verdict="",
+)
+HEARTBEAT = Heartbeat(
+    boot_id=BootId("0" * 8),
+    sequence=3,
+    state=NodeState.READY,
+    lease_holder=NODE,
+    activities=(Activity(kind="fetching", model_name="m", done=1, total=2),),
+    gateway=(
+        GatewayStats(
+            model_id=MODEL,
+            requests_per_s=1.0,
+            p50_s=None,
+            p95_s=0.2,
+            answered=1,
+            failed=0,
+            in_flight=0,
+            queued=0,
+        ),
+    ),
+)
+STATUS = StageStatus(
+    plan_id=PLAN.plan_id, epoch=Epoch(1), model_id=MODEL, stage=0, state=StageState.READY
+)
+DOCUMENTS: list[Any] = [
+    ADVERT,
+    CAPABILITY,
+    HEARTBEAT,
+    PeersDocument(peers=(Peer(node_id=NODE, broker_url="mqtt://a:1"),)),
+    HoldingsDocument(held=(MODEL,)),
+    LinksDocument(links=(LINK,)),
+    StagesDocument(stages=(STATUS, replace(STATUS, state=StageState.FAILED, error="why"))),
+    PlansDocument(
+        lease_term=2, plans=(PLAN,), problems=(PlanProblem(model_id=MODEL, reason="none"),)
+    ),
+]
+
+junk = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=4)
+    | st.lists(st.integers(), max_size=2)
+    | st.dictionaries(st.text(max_size=2), st.integers(), max_size=2)
+)
+
+
+def read(kind: type[Any], payload: bytes) -> Any:
+    return decode(kind, payload, max_bytes=MAX_DOCUMENT_BYTES)
+
+
+def paths(plain: Any) -> list[tuple[Any, ...]]:
+    """The way to every value inside."""
+    pairs: list[tuple[Any, Any]] = []
+    if isinstance(plain, dict):
+        pairs = list(plain.items())
+    elif isinstance(plain, list):
+        pairs = list(enumerate(plain))
+    return [(key, *rest) for key, inner in pairs for rest in [(), *paths(inner)]]
+
+
+def put(plain: Any, path: tuple[Any, ...], value: Any) -> None:
+    for key in path[:-1]:
+        plain = plain[key]
+    plain[path[-1]] = value
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda one: type(one).__name__)
+def test_what_a_node_says_is_understood(document: Any) -> None:
+    assert read(type(document), encode(document)) == document
+
+
+@given(document=st.sampled_from(DOCUMENTS), value=junk, data=st.data())
+def test_a_wrong_value_anywhere_gives_a_document_or_a_remote_error(
+    document: Any, value: Any, data: st.DataObject
+) -> None:
+    plain = to_plain(document)
+    put(plain, data.draw(st.sampled_from(paths(plain))), value)
+    try:
+        told = read(type(document), json.dumps(plain).encode())
+    except RemoteError as error:
+        assert str(error)
+    else:
+        assert read(type(document), encode(told)) == told
+
+
+@pytest.mark.parametrize(
+    ("document", "path", "value"),
+    [
+        (ADVERT, ("host_cores",), 0),
+        (ADVERT, ("threads",), 0),
+        (ADVERT, ("memory_bytes",), -1),
+        (CAPABILITY, ("layer_s",), [0.1]),
+        (CAPABILITY, ("layer_s",), [0.1, -0.1]),
+        (CAPABILITY, ("stage_s",), -1.0),
+        (CAPABILITY, ("boundaries",), []),
+        (LINK, ("goodput_bytes_per_s",), 0.0),
+        (LINK, ("message_s",), -1e-3),
+        (PLAN, ("stages",), []),
+        (PLAN, ("stages", 0, "start"), -1),
+        (PLAN, ("stages", 0, "stop"), 0),
+        (PLAN, ("stages", 0, "compute_s"), -1.0),
+        (PLAN, ("stages", 0, "transfer_s"), -1.0),
+        (PLAN, ("bottleneck_s",), 0.0),
+        (PLAN, ("latency_s",), -1.0),
+        (PLAN, ("epoch",), -1),
+        (PLAN, ("plan_id",), "../../../tmp/owned"),
+        (PLAN, ("plan_id",), "0" * 17),
+        (PLAN, ("plan_id",), "G" * 16),
+    ],
+)
+def test_a_value_that_would_harm_its_reader_is_refused(
+    document: Any, path: tuple[Any, ...], value: Any
+) -> None:
+    plain = to_plain(document)
+    put(plain, path, value)
+    with pytest.raises(RemoteError):
+        read(type(document), json.dumps(plain).encode())
+
+
+def test_a_node_that_cannot_run_a_model_has_no_times() -> None:
+    failed = replace(CAPABILITY, boundaries=(), layer_s=(), stage_s=0.0, failure="no such operator")
+    assert read(CapabilityDocument, encode(failed)) == failed
