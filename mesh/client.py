@@ -13,7 +13,7 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -41,6 +41,9 @@ from mesh.wire.infer import (
     Timing,
 )
 from mesh.wire.topics import RequestTopic, Service, TopicSpace
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 DISCOVERY_TIMEOUT_S = 5.0
 CONNECT_TIMEOUT_S = 5.0
@@ -88,7 +91,7 @@ class Client:
         self.urls = (url,) if url is not None else _found(mesh_name, interfaces)
         self._bus = self._connect(connector or PahoConnector())
 
-    def __enter__(self) -> "Client":  # noqa: PYI034 - typing.Self needs Python 3.11
+    def __enter__(self) -> "Self":
         return self
 
     def __exit__(
@@ -174,7 +177,8 @@ class Client:
             content_type="application/json",
             convert=lambda message: control.decode_reply(reply, message.payload),
         )
-        return _wait(started, timeout_s)
+        answer: T = _wait(started, timeout_s)
+        return answer
 
     def _inputs_of(self, model_name: str) -> list[str]:
         for model in self.status().models:

@@ -134,10 +134,9 @@ def test_the_name_of_any_host_is_a_usable_default() -> None:
 def test_any_environment_gives_a_configuration_or_a_usage_error(name: str, text: str) -> None:
     try:
         config = load({}, {f"MESH_{name.upper()}": text})
-    except UsageError as error:
-        assert str(error)
-    else:
-        assert isinstance(config, Config)
+    except UsageError:
+        return
+    assert isinstance(config, Config)
 
 
 TOML_VALUES: st.SearchStrategy[Any] = st.one_of(
@@ -159,7 +158,6 @@ def test_any_file_gives_a_configuration_or_a_usage_error(
     file = written(tmp_path_factory.mktemp("config"), f"{name} = {value}\n")
     try:
         config = load({}, {}, file)
-    except UsageError as error:
-        assert str(error)
-    else:
-        assert isinstance(config, Config)
+    except UsageError:
+        return
+    assert isinstance(config, Config)

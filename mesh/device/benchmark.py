@@ -19,7 +19,7 @@ from mesh.device.chunks import (
 from mesh.model.tensor import LayerRange
 
 TimeSlice = Callable[[LayerRange], SliceTiming]
-"""Times one invoke of a slice, warm: the median of repeated runs."""
+"""Times one invoke of a slice, warm, from repeated runs."""
 
 OnProgress = Callable[[int, int], None]
 """Called with how many slices are done, of how many."""

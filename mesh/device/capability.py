@@ -52,7 +52,9 @@ class Capability:
 
     def predict_s(self, layers: LayerRange) -> float:
         """The time of one invoke of a stage. Raises: ValueError where it does not end at boundaries."""
-        start, stop = (self.boundaries.index(end) for end in (layers.start, layers.stop))
+        if not {layers.start, layers.stop} <= set(self.boundaries):
+            raise ValueError(f"layers {layers} do not start and stop at measured boundaries")
+        start, stop = self.boundaries.index(layers.start), self.boundaries.index(layers.stop)
         return math.fsum(self.layer_s[start:stop]) + self.stage_s
 
 

@@ -14,7 +14,14 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
-from mesh.fleet.facts import Standing, problem_for, standing
+from mesh.fleet.facts import (
+    Standing,
+    known_links,
+    nobody_sentence,
+    problem_for,
+    standing,
+    waiting_sentence,
+)
 from mesh.fleet.plans import (
     ModelFacts,
     broken,
@@ -22,17 +29,21 @@ from mesh.fleet.plans import (
     is_worthwhile,
     next_epoch,
     propose,
-    statuses,
+    unready,
 )
+from mesh.fleet.reconcile import newer
 from mesh.fleet.view import View
 from mesh.ids import ModelId, NodeId
 from mesh.planning import Explanation, Problem, Solution
-from mesh.wire.documents import Plan, PlanPhase, PlanProblem, StageState, StageStatus
+from mesh.wire.documents import Plan, PlanPhase, PlanProblem
 
-SETTLE_S = 20.0
+SETTLE_S = 30.0
 """How long nodes that are still measuring are waited for before planning goes on without them."""
+SPLIT_SETTLE_S = 120.0
+"""… while there are fewer than the stages asked for."""
 PREPARE_S = 60.0
 """How long stages may take to load before the plan is given up."""
+_LATE = f"its stage was not loaded within {PREPARE_S:.0f} s"
 
 
 class Phase(Enum):
@@ -68,6 +79,7 @@ class Basis:
     nodes: tuple[NodeId, ...]
     min_stages: int
     kernels: tuple[tuple[str, int], ...]
+    linked: tuple[tuple[NodeId, NodeId], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,28 +220,42 @@ def _advance(track: Track, now: _Situation) -> tuple[Track, Instruction | None]:
 
 def _consider(track: Track, now: _Situation) -> tuple[Track, Instruction | None]:
     """Plan when there is no sound live plan, or when the nodes are not those planned for."""
-    waited_s = 0.0 if track.waiting_since_s is None else now.now_s - track.waiting_since_s
-    patient = waited_s < SETTLE_S
-    who = standing(
+    sound = now.live is not None and is_healthy(now.live, now.ready - track.barred.keys())
+    who = _standing(track, now, need_links=True)
+    since_s = now.now_s if track.waiting_since_s is None else track.waiting_since_s
+    track = replace(track, waiting_since_s=since_s if who.waiting else None)
+    in_need = now.live is not None and not sound
+    if who.waiting and not in_need and now.now_s - since_s < _patience_s(now, who):
+        if track.basis is None:
+            problem = None if sound else waiting_sentence(now.view, who)
+            track = replace(track, problem=problem)
+        return track, None
+    if who.waiting:
+        who = _standing(track, now, need_links=False)
+    if not who.eligible:
+        problem = nobody_sentence(now.view, who)
+        return replace(track, problem=problem, basis=None), None
+    basis = _basis(now, who.eligible)
+    if basis == track.basis and (sound or track.problem is not None):
+        return track, None
+    return _solving(track, now, basis)
+
+
+def _standing(track: Track, now: _Situation, *, need_links: bool) -> Standing:
+    return standing(
         now.view,
         now.facts.model_id,
         now.facts.pieces,
         ready=now.ready,
         barred=track.barred,
-        need_links=patient,
+        need_links=need_links,
     )
-    sound = now.live is not None and is_healthy(now.live, now.ready - track.barred.keys())
-    if who.waiting and patient and (sound or now.live is None):
-        since_s = now.now_s if track.waiting_since_s is None else track.waiting_since_s
-        problem = track.problem if sound else _waiting_sentence(now.view, who)
-        return replace(track, waiting_since_s=since_s, problem=problem), None
-    track = replace(track, waiting_since_s=track.waiting_since_s if who.waiting else None)
-    if not who.eligible:
-        return replace(track, problem=_nobody_sentence(now.view, who)), None
-    basis = _basis(now, who.eligible)
-    if basis == track.basis and (sound or track.problem is not None):
-        return track, None
-    return _solving(track, now, basis)
+
+
+def _patience_s(now: _Situation, who: Standing) -> float:
+    """A split that was asked for is worth waiting for nodes."""
+    wanted = min(now.facts.min_stages, len(now.facts.pieces.weight_bytes), len(now.ready))
+    return SPLIT_SETTLE_S if len(who.eligible) < wanted else SETTLE_S
 
 
 def _basis(now: _Situation, eligible: tuple[NodeId, ...]) -> Basis:
@@ -238,6 +264,7 @@ def _basis(now: _Situation, eligible: tuple[NodeId, ...]) -> Basis:
         nodes=eligible,
         min_stages=now.facts.min_stages,
         kernels=tuple((one.kernel_class, one.threads) for one in measured),
+        linked=tuple(sorted(known_links(now.view, {*eligible, now.me}))),
     )
 
 
@@ -257,15 +284,15 @@ def _solving(track: Track, now: _Situation, basis: Basis) -> tuple[Track, Instru
 def _watch_preparation(
     track: Track, plan: Plan, now: _Situation
 ) -> tuple[Track, Instruction | None]:
-    if not is_healthy(plan, now.ready):
+    if not is_healthy(plan, now.ready) or not newer(plan, now.live):
         return _idle(replace(track, basis=None), now.now_s), None
-    reported = statuses(now.view, plan)
-    late = now.now_s - track.since_s > PREPARE_S
-    failed = broken(now.view, plan) or (_unready(plan, reported) if late else {})
+    missing = unready(now.view, plan)
+    late = missing if now.now_s - track.since_s > PREPARE_S else ()
+    failed = broken(now.view, plan) or dict.fromkeys(late, _LATE)
     if failed:
         barred = {**track.barred, **failed}
         return _idle(replace(track, barred=barred, basis=None), now.now_s), None
-    if track.phase is Phase.PREPARING and not _unready(plan, reported):
+    if track.phase is Phase.PREPARING and not missing:
         return replace(track, phase=Phase.CHECKING, since_s=now.now_s), Check(plan=plan)
     return track, None
 
@@ -277,33 +304,5 @@ def _keeps(track: Track, live: Plan, plan: Plan) -> bool:
     return not is_worthwhile(plan, live, min_stages=basis.min_stages)
 
 
-def _unready(plan: Plan, statuses: Mapping[int, StageStatus]) -> dict[NodeId, str]:
-    return {
-        stage.node_id: f"its stage was not loaded within {PREPARE_S:.0f} s"
-        for i, stage in enumerate(plan.stages)
-        if i not in statuses or statuses[i].state is not StageState.READY
-    }
-
-
 def _idle(track: Track, now_s: float) -> Track:
     return replace(track, phase=Phase.UNPLANNED, since_s=now_s, next_plan=None)
-
-
-def _waiting_sentence(view: View, who: Standing) -> str:
-    return "not planned yet: " + _reasons(view, who.waiting)
-
-
-def _nobody_sentence(view: View, who: Standing) -> str:
-    reasons = {**who.waiting, **who.excluded}
-    if not reasons:
-        return "no node is ready"
-    return "no node can run it: " + _reasons(view, reasons)
-
-
-def _reasons(view: View, reasons: Mapping[NodeId, str]) -> str:
-    return "; ".join(f"{_name(view, node_id)}: {why}" for node_id, why in sorted(reasons.items()))
-
-
-def _name(view: View, node_id: NodeId) -> str:
-    node = view.get(node_id)
-    return node.advert.name if node is not None and node.advert is not None else node_id

@@ -72,11 +72,31 @@ def problem_for(
         nodes=nodes,
         layer_memory_bytes=pieces.weight_bytes,
         boundary_bytes=pieces.boundary_bytes,
-        links=_links(view, {*eligible, gateway}),
+        links=known_links(view, {*eligible, gateway}),
         gateway=gateway,
         stage_memory_bytes=pieces.arena_bytes + INTERPRETER_BYTES,
         min_stages=max(1, min(min_stages, len(nodes), len(pieces.weight_bytes))),
     )
+
+
+def waiting_sentence(view: View, who: Standing) -> str:
+    return "not planned yet: " + _reasons(view, who.waiting)
+
+
+def nobody_sentence(view: View, who: Standing) -> str:
+    reasons = {**who.waiting, **who.excluded}
+    if not reasons:
+        return "no node is ready"
+    return "no node can run it: " + _reasons(view, reasons)
+
+
+def _reasons(view: View, reasons: Mapping[NodeId, str]) -> str:
+    return "; ".join(f"{_name(view, node_id)}: {why}" for node_id, why in sorted(reasons.items()))
+
+
+def _name(view: View, node_id: NodeId) -> str:
+    node = view.get(node_id)
+    return node.advert.name if node is not None and node.advert is not None else node_id
 
 
 def _unmeasured(node: NodeView, model_id: ModelId) -> str | None:
@@ -100,7 +120,7 @@ def _unable(node: NodeView, model_id: ModelId, pieces: Pieces) -> str | None:
 
 def _unlinked(view: View, eligible: Collection[NodeId]) -> set[NodeId]:
     """Nodes that do not know their links to all others yet."""
-    known = _links(view, eligible)
+    known = known_links(view, eligible)
     return {
         one
         for one in eligible
@@ -108,7 +128,8 @@ def _unlinked(view: View, eligible: Collection[NodeId]) -> set[NodeId]:
     }
 
 
-def _links(view: View, nodes: Collection[NodeId]) -> dict[tuple[NodeId, NodeId], PlanLink]:
+def known_links(view: View, nodes: Collection[NodeId]) -> dict[tuple[NodeId, NodeId], PlanLink]:
+    """The measured links among these nodes."""
     links = {}
     for node_id in nodes:
         document = view[node_id].links if node_id in view else None

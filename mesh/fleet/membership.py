@@ -15,6 +15,9 @@ from enum import Enum
 from mesh.ids import BootId, NodeId
 from mesh.wire.documents import Heartbeat, NodeState
 
+MAX_MEMBERS = 256
+"""Gossip and mDNS may name anybody; each name costs a connection."""
+
 
 class Presence(Enum):
     UNHEARD = "unheard"
@@ -99,6 +102,8 @@ def step(members: Members, event: Event, *, now_s: float, patience: Patience) ->
 
 def _found(members: Members, event: Found, now_s: float) -> Members:
     known = members.get(event.node_id)
+    if known is None and len(members) >= MAX_MEMBERS:
+        return members
     if known is not None and (known.broker_url == event.broker_url or not event.own_word):
         return members
     if known is not None and known.presence in (Presence.PRESENT, Presence.SUSPECT):

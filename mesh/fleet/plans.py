@@ -15,6 +15,9 @@ WORTHWHILE_GAIN = 1.05
 """A healthy plan is replaced only by one that promises this factor more throughput."""
 
 
+_SHORTEST_S = 1e-9
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelFacts:
     """What the coordinator must know of a model that is to be served."""
@@ -48,7 +51,7 @@ def propose(
         model_id=facts.model_id,
         phase=PlanPhase.PREPARING,
         stages=tuple(stages),
-        bottleneck_s=solution.bottleneck_s,
+        bottleneck_s=max(solution.bottleneck_s, _SHORTEST_S),
         bottleneck=str(solution.bottleneck),
         latency_s=solution.latency_s,
         single_node=single.stages[0].node_id if single is not None else None,
@@ -91,6 +94,16 @@ def broken(view: View, plan: Plan | None) -> dict[NodeId, str]:
         for i, status in statuses(view, plan).items()
         if status.state is StageState.FAILED
     }
+
+
+def unready(view: View, plan: Plan) -> tuple[NodeId, ...]:
+    """Nodes whose stage of this plan is not loaded."""
+    reported = statuses(view, plan)
+    return tuple(
+        stage.node_id
+        for i, stage in enumerate(plan.stages)
+        if i not in reported or reported[i].state is not StageState.READY
+    )
 
 
 def statuses(view: View, plan: Plan) -> dict[int, StageStatus]:

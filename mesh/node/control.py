@@ -42,7 +42,8 @@ REVIEW_DELAY_S = 0.05
 """Changes come in bursts: look once when one is over."""
 LINGER_S = 5.0
 """How long the stages of a replaced plan stay for frames that are under way."""
-GRACE_HEARTBEATS = 1.0
+GRACE_S = 0.5
+"""How long a node may be without its broken connection before it counts as lost."""
 
 GoldenOutcome = tuple[str | None, bool]
 """The failure or None, and whether trying again may help."""
@@ -60,7 +61,7 @@ class Hooks:
     catalogue: Callable[[NodeId, bytes], None]
     catalogued: Callable[[], frozenset[ModelId]]
     plannable: Callable[[], Mapping[ModelId, ModelFacts]]
-    model_file: Callable[[ModelId], ModelFile | MeshError]
+    model_file: Callable[[ModelId], ModelFile]
     keep_models: Callable[[View, frozenset[NodeId]], None]
 
 
@@ -91,9 +92,7 @@ class Control:
         self._probes = probes
         self._planner = planner
         self._hooks = hooks
-        self._patience = Patience(
-            silence_s=config.lost_after_s, grace_s=GRACE_HEARTBEATS * config.heartbeat_s
-        )
+        self._patience = Patience(silence_s=config.lost_after_s, grace_s=GRACE_S)
         self._seeds = frozenset(config.seeds)
         self._peer_urls: set[str] = set()
         self._review_pending = False
@@ -137,6 +136,7 @@ class Control:
 
     def disconnected(self, url: str) -> None:
         self._step(ConnectionLost(broker_url=url))
+        self._loop.after(GRACE_S * 1.01, self.tick)
 
     def tick(self) -> None:
         """Time went by."""
@@ -347,7 +347,13 @@ class Control:
         for key in todo.unload:
             self._stages.unload(key)
         for plan, stage in todo.load:
+            self._load(plan, stage)
+
+    def _load(self, plan: Plan, stage: int) -> None:
+        try:
             self._stages.load(plan, stage, self._hooks.model_file(plan.model_id))
+        except MeshError as error:
+            self._stages.give_up(plan, stage, error)
 
     def _route(self) -> None:
         """Tell the gateway which plans can be used; a node's new life interrupts its plans."""

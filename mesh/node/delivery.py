@@ -66,7 +66,7 @@ class Delivery:
             self.send(parcel.node_id, parcel.lane, parcel.frame)
         except MeshError as error:
             self.dropped[error.code] += 1
-            _log.info("a frame to node %s was dropped: %s", parcel.node_id, error)
+            _log.debug("a frame to node %s was dropped: %s", parcel.node_id, error)
 
     def arrived(self, topic: FrameTopic, payload: bytes) -> None:
         """Open what came over MQTT."""

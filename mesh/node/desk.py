@@ -12,7 +12,7 @@ from mesh.model.tensor import LayerRange
 from mesh.node.dispatcher import Dispatcher
 from mesh.node.loop import Loop
 from mesh.pipeline.gateway import Answer
-from mesh.pipeline.image import decode_image
+from mesh.pipeline.image import to_tensor
 from mesh.store.manifest import ModelManifest
 from mesh.transport.port import Message
 from mesh.wire import oip, oip_reply, payload
@@ -241,7 +241,7 @@ def _read(manifest: ModelManifest, message: Message, limits: PayloadLimits) -> I
         message.payload, message.content_type, manifest.inputs, manifest.outputs, limits
     )
     if isinstance(parsed, ImagePayload):
-        return InferRequest(inputs=(decode_image(parsed, manifest.inputs, manifest.image),))
+        return InferRequest(inputs=(to_tensor(parsed, manifest.inputs, manifest.image),))
     return parsed
 
 

@@ -96,7 +96,7 @@ class Dispatcher:
         try:
             self._send(action.node_id, Lane.STAGE, action.frame)
         except MeshError as error:
-            _log.info("a request could not be sent to node %s: %s", action.node_id, error)
+            _log.debug("a request could not be sent to node %s: %s", action.node_id, error)
             self._gateway.unsent(action.frame.request_key, now_s=self._loop.now_s())
 
     def _answer(self, answer: Answer) -> None:

@@ -1,120 +1,63 @@
-"""The models of this node: catalogue, files, measurements; slow work runs on two threads of its own."""
+"""The models of this node: the catalogue, which files are here, and what is still to be done to them."""
 
-import fcntl
 import logging
-import mmap
-import os
-import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TypeVar
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 
-from mesh.device.capability import Conditions
-from mesh.device.capability_cache import CapabilityCache
-from mesh.errors import (
-    MeshError,
-    RemoteError,
-    StoreError,
-    UnknownModelError,
-    UnsupportedModelError,
-    UsageError,
-)
+from mesh.errors import MeshError, RemoteError, StoreError, UnknownModelError, UsageError
 from mesh.fleet.plans import ModelFacts
 from mesh.fleet.view import View
 from mesh.ids import ModelId, NodeId
-from mesh.model import read_model
+from mesh.node.jobs import Jobs
 from mesh.node.loop import Loop
 from mesh.node.stages import ModelFile
-from mesh.planning.pieces import Pieces, pieces_of
-from mesh.runtime.golden import golden_inputs
-from mesh.runtime.measuring import measure_model
-from mesh.runtime.port import Runtime
+from mesh.node.workshop import OpenedModel, Progress, Wish, Workshop
 from mesh.store import catalogue as catalogues
 from mesh.store.catalogue import Catalogue
 from mesh.store.disk import ModelStore
 from mesh.store.fetch import fetch_golden, fetch_model
-from mesh.store.manifest import Golden, ImageOptions, ModelManifest, check_model_name
+from mesh.store.manifest import ModelManifest, check_model_name
 from mesh.wire.documents import Activity, CapabilityDocument, HoldingsDocument
 
 _log = logging.getLogger("mesh.library")
 
 RETRY_S = 3.0
 """Pause before a failed fetch is tried again."""
-GOLDEN_SEED = 0
-INVOKE_TIMEOUT_S = 120.0
 
-T = TypeVar("T")
-OnDone = Callable[["ModelManifest | MeshError"], None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
-    """Under what conditions this node measures."""
-
-    device_profile: str
-    power_mode: str
-    threads: int
-    max_boundary_bytes: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
-    """A model that is to be served under a name."""
-
-    model_id: ModelId
-    name: str
-    min_stages: int = 1
-    image: ImageOptions | None = None
-    labels: tuple[str, ...] = ()
-    replace: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Opened:
-    file: ModelFile
-    pieces: Pieces
+OnAdded = Callable[[ModelManifest | MeshError], None]
 
 
 class Library:
-    """What this node knows of models and has of them."""
+    """What this node knows of models and has of them; on the loop's thread."""
 
     def __init__(
         self,
         loop: Loop,
         store: ModelStore,
-        runtime: Runtime,
-        cache: CapabilityCache,
+        workshop: Workshop,
         *,
         me: NodeId,
-        surroundings: Surroundings,
-        scratch_dir: Path,
         on_change: Callable[[], None],
     ) -> None:
         self._loop = loop
         self._store = store
-        self._runtime = runtime
-        self._cache = cache
+        self._workshop = workshop
         self._me = me
-        self._surroundings = surroundings
-        self._scratch_dir = scratch_dir
         self._on_change = on_change
-        self._fetcher = ThreadPoolExecutor(1, thread_name_prefix="fetch")
-        self._worker = ThreadPoolExecutor(1, thread_name_prefix="measure")
+        self._fetching = Jobs("fetch", loop.post)
+        self._working = Jobs("measure", loop.post)
         self._closing = threading.Event()
-        self._opened: dict[ModelId, _Opened | MeshError] = {}
+        self._opened: dict[ModelId, OpenedModel | MeshError] = {}
         self._busy: dict[ModelId, Activity] = {}
         self._retry_at_s: dict[ModelId, float] = {}
-        self.catalogue = store.load_catalogue()
+        self.catalogue: Catalogue = store.load_catalogue()
         self.capabilities: dict[ModelId, CapabilityDocument] = {}
 
     def close(self) -> None:
         self._closing.set()
-        self._fetcher.shutdown(wait=False, cancel_futures=True)
-        self._worker.shutdown(wait=False, cancel_futures=True)
+        self._fetching.close()
+        self._working.close()
 
     # What there is
 
@@ -128,12 +71,19 @@ class Library:
             )
         return manifest
 
+    def manifest_of(self, model_id: ModelId) -> ModelManifest:
+        """One of the names under which a file is served. Raises: UnknownModelError."""
+        for manifest in self.catalogue.live():
+            if manifest.model_id == model_id:
+                return manifest
+        raise UnknownModelError(f"model {model_id:.12} was removed")
+
     def served(self) -> frozenset[ModelId]:
         """The models that some name in the catalogue needs."""
         return self.catalogue.model_ids()
 
     def holdings(self) -> HoldingsDocument:
-        held = (model_id for model_id in self._opened if self._store.has(model_id))
+        held = {one.model_id for one in self.catalogue.live() if self._is_complete(one)}
         return HoldingsDocument(held=tuple(sorted(held)))
 
     def activities(self) -> tuple[Activity, ...]:
@@ -145,7 +95,7 @@ class Library:
         for manifest in self.catalogue.live():
             opened = self._opened.get(manifest.model_id)
             known = facts.get(manifest.model_id)
-            if isinstance(opened, _Opened):
+            if isinstance(opened, OpenedModel):
                 facts[manifest.model_id] = ModelFacts(
                     model_id=manifest.model_id,
                     name=manifest.name,
@@ -154,24 +104,18 @@ class Library:
                 )
         return facts
 
-    def model_file(self, model_id: ModelId) -> ModelFile | MeshError:
-        opened = self._opened.get(model_id)
-        if isinstance(opened, _Opened):
-            return opened.file
-        return opened or StoreError("the model's file is not here yet")
-
-    def read_file(self, model_id: ModelId) -> ModelFile:
+    def model_file(self, model_id: ModelId) -> ModelFile:
         """Raises: MeshError while the model's file is not here or cannot be read."""
-        file = self.model_file(model_id)
-        if isinstance(file, MeshError):
-            raise file
-        return file
+        opened = self._opened.get(model_id)
+        if isinstance(opened, OpenedModel):
+            return opened.file
+        raise opened or StoreError("the model's file is not here yet")
 
-    def golden_outputs(self, manifest: ModelManifest) -> tuple[bytes, ...]:
+    def golden_outputs(self, model_id: ModelId) -> tuple[bytes, ...]:
         """Raises: StoreError."""
-        return self._store.read_golden(manifest.model_id)
+        return self._store.read_golden(model_id)
 
-    # What others say
+    # Changing it
 
     def heard(self, node_id: NodeId, payload: bytes) -> None:
         """Another node's catalogue arrived."""
@@ -184,36 +128,31 @@ class Library:
             return
         self._take(catalogues.merge(self.catalogue, other))
 
-    # Changing it
-
-    def add(self, wish: Wish, on_done: OnDone) -> None:
-        """Begin to serve a file that the store has; `on_done` gets the manifest or the refusal."""
+    def add(self, wish: Wish, on_added: OnAdded) -> None:
+        """Begin to serve a file that the store has; `on_added` gets the manifest or the refusal."""
         try:
             self._check_name(wish)
         except UsageError as error:
-            on_done(error)
+            on_added(error)
             return
-        self._busy[wish.model_id] = Activity(kind="checking", model_name=wish.name, done=0, total=0)
+        self._begin("checking", wish.model_id, wish.name)
 
-        def done(outcome: "ModelManifest | MeshError") -> None:
+        def work() -> tuple[ModelManifest, OpenedModel]:
+            return self._workshop.prepare(wish)
+
+        def done(outcome: tuple[ModelManifest, OpenedModel] | MeshError) -> None:
             self._busy.pop(wish.model_id, None)
-            if isinstance(outcome, ModelManifest):
-                revision = self.catalogue.next_revision(wish.name)
-                outcome = replace(outcome, revision=revision)
-                self._take(catalogues.merge(self.catalogue, catalogues.of((outcome,))))
-            on_done(outcome)
+            if isinstance(outcome, MeshError):
+                on_added(outcome)
+            else:
+                manifest = replace(outcome[0], revision=self.catalogue.next_revision(wish.name))
+                self._opened[wish.model_id] = outcome[1]
+                self._take(catalogues.merge(self.catalogue, catalogues.of((manifest,))))
+                on_added(manifest)
             self._on_change()
 
-        self._run(self._worker, work, done)
+        self._working.run(work, done)
         self._on_change()
-
-    def _check_name(self, wish: Wish) -> None:
-        check_model_name(wish.name)
-        known = self.catalogue.get(wish.name)
-        if known is not None and known.model_id != wish.model_id and not wish.replace:
-            raise UsageError(
-                f"another model is served as {wish.name!r}: choose another --name, or --replace it"
-            )
 
     def remove(self, name: str) -> ModelManifest:
         """Stop serving a name everywhere. Raises: UnknownModelError."""
@@ -229,66 +168,60 @@ class Library:
         return manifest
 
     def keep(self, view: View, present: frozenset[NodeId]) -> None:
-        """Do the next thing for each served model: fetch, open, measure."""
+        """Do the next thing for each served model: fetch it, then open and measure it."""
         for manifest in self.catalogue.live():
             model_id = manifest.model_id
             if model_id in self._busy or self._loop.now_s() < self._retry_at_s.get(model_id, 0.0):
                 continue
-            golden = manifest.golden
-            complete = self._store.has(model_id) and (
-                golden is None or self._store.golden_path(model_id).is_file()
-            )
-            if not complete:
+            if not self._is_complete(manifest):
                 self._fetch(manifest, _sources(view, present, model_id, self._me))
-            elif model_id not in self._opened or (
-                model_id not in self.capabilities and isinstance(self._opened[model_id], _Opened)
-            ):
+            elif model_id not in self.capabilities:
                 self._measure(manifest)
 
-    # Slow work
+    def _check_name(self, wish: Wish) -> None:
+        check_model_name(wish.name)
+        known = self.catalogue.get(wish.name)
+        if known is not None and known.model_id != wish.model_id and not wish.replace:
+            raise UsageError(
+                f"another model is served as {wish.name!r}: choose another --name, or --replace it"
+            )
 
-    def _run(
-        self,
-        executor: ThreadPoolExecutor,
-        work: Callable[[], T],
-        done: Callable[["T | MeshError"], None],
-    ) -> None:
-        """Run `work` on the executor and `done` with its outcome on the loop."""
+    def _take(self, catalogue: Catalogue) -> None:
+        if catalogue == self.catalogue:
+            return
+        before, self.catalogue = self.catalogue, catalogue
+        try:
+            self._store.save_catalogue(catalogue)
+            for model_id in before.model_ids() - catalogue.model_ids():
+                self._opened.pop(model_id, None)
+                self.capabilities.pop(model_id, None)
+                self._store.remove(model_id)
+        except StoreError as error:
+            _log.error("the catalogue or a model file could not be changed on disk: %s", error)
+        self._on_change()
 
-        def finished(future: "Future[T]") -> None:
-            if future.cancelled():
-                return
-            error = future.exception()
-            if error is None:
-                outcome: T | MeshError = future.result()
-            elif isinstance(error, MeshError):
-                outcome = error
-            else:
-                _log.error("a job failed", exc_info=error)
-                outcome = MeshError(f"a fault in the node ({type(error).__name__}): see its log")
-            self._loop.post(lambda: done(outcome))
-
-        executor.submit(work).add_done_callback(finished)
-
-    def _progress(self, kind: str, manifest: ModelManifest) -> Callable[[int, int], None]:
-        def report(done: int, total: int) -> None:
-            activity = Activity(kind=kind, model_name=manifest.name, done=done, total=total)
-
-            def note() -> None:
-                if manifest.model_id in self._busy:
-                    self._busy[manifest.model_id] = activity
-
-            self._loop.post(note)
-
-        self._busy[manifest.model_id] = Activity(
-            kind=kind, model_name=manifest.name, done=0, total=0
+    def _is_complete(self, manifest: ModelManifest) -> bool:
+        """Whether the model's file and its golden outputs are here."""
+        return self._store.has(manifest.model_id) and (
+            manifest.golden is None or self._store.golden_path(manifest.model_id).is_file()
         )
-        return report
+
+    # Work under way
+
+    def _begin(self, kind: str, model_id: ModelId, name: str) -> Progress:
+        """Note what is being done; the returned function tells how far it is, from any thread."""
+
+        def note(done: int, total: int) -> None:
+            if model_id in self._busy:
+                self._busy[model_id] = Activity(kind=kind, model_name=name, done=done, total=total)
+
+        self._busy[model_id] = Activity(kind=kind, model_name=name, done=0, total=0)
+        return lambda done, total: self._loop.post(lambda: note(done, total))
 
     def _fetch(self, manifest: ModelManifest, peers: Mapping[str, str]) -> None:
         if not peers:
             return
-        progress = self._progress("fetching", manifest)
+        progress = self._begin("fetching", manifest.model_id, manifest.name)
 
         def work() -> None:
             fetch_model(
@@ -302,148 +235,44 @@ class Library:
             if manifest.golden is not None:
                 fetch_golden(self._store, manifest.model_id, manifest.golden, peers)
 
-        def done(outcome: "MeshError | None") -> None:
+        def done(outcome: MeshError | None) -> None:
             self._busy.pop(manifest.model_id, None)
             if isinstance(outcome, MeshError):
                 _log.warning("model %s could not be fetched: %s", manifest.name, outcome)
                 self._retry_at_s[manifest.model_id] = self._loop.now_s() + RETRY_S
             self._on_change()
 
-        self._run(self._fetcher, work, done)
+        self._fetching.run(work, done)
 
     def _measure(self, manifest: ModelManifest) -> None:
-        progress = self._progress("measuring", manifest)
+        model_id = manifest.model_id
+        progress = self._begin("measuring", model_id, manifest.name)
 
-        def done(outcome: "tuple[_Opened, CapabilityDocument] | MeshError") -> None:
-            self._busy.pop(manifest.model_id, None)
+        def work() -> tuple[OpenedModel, CapabilityDocument]:
+            opened = self._workshop.open(model_id)
+            return opened, self._workshop.measure(model_id, opened, progress)
+
+        def done(outcome: tuple[OpenedModel, CapabilityDocument] | MeshError) -> None:
+            self._busy.pop(model_id, None)
+            if model_id not in self.served():
+                return  # removed meanwhile
             if isinstance(outcome, MeshError):
                 _log.warning("model %s cannot be run here: %s", manifest.name, outcome)
-                self._opened.setdefault(manifest.model_id, outcome)
-                outcome_document = _failure(
-                    manifest.model_id, self._runtime.info().kernel_class, self._threads, outcome
-                )
+                self._opened.setdefault(model_id, outcome)
+                self.capabilities[model_id] = self._workshop.cannot_run(model_id, outcome)
             else:
-                self._opened[manifest.model_id], outcome_document = outcome
-            self.capabilities[manifest.model_id] = outcome_document
+                self._opened[model_id], self.capabilities[model_id] = outcome
             self._on_change()
 
-        self._run(self._worker, lambda: self._open_and_measure(manifest.model_id, progress), done)
-
-    @property
-    def _threads(self) -> int:
-        return self._surroundings.threads
-
-    # On the worker's thread
-
-    def _open(self, model_id: ModelId) -> _Opened:
-        path = self._store.model_path(model_id)
-        try:
-            with path.open("rb") as file:
-                # Mapped, not read: the pages are the disk's, and no copy stays in the daemon.
-                model = read_model(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-        except (OSError, ValueError) as error:
-            raise StoreError(f"the model file cannot be read: {error}") from error
-        pieces = pieces_of(model, max_boundary_bytes=self._surroundings.max_boundary_bytes)
-        largest = max(pieces.boundary_bytes[0], pieces.boundary_bytes[-1])
-        if largest > self._surroundings.max_boundary_bytes:
-            raise UnsupportedModelError(
-                f"a request or reply of this model has {largest} bytes: "
-                "raise max_payload_bytes on every node"
-            )
-        return _Opened(file=ModelFile(path=path, model=model), pieces=pieces)
-
-    def _open_and_measure(
-        self, model_id: ModelId, progress: Callable[[int, int], None]
-    ) -> tuple[_Opened, CapabilityDocument]:
-        opened = self._open(model_id)
-        conditions = Conditions(
-            model_id=model_id,
-            kernel_class=self._runtime.info().kernel_class,
-            device_profile=self._surroundings.device_profile,
-            power_mode=self._surroundings.power_mode,
-            threads=self._threads,
-        )
-        capability = self._cache.get(conditions, opened.pieces.boundaries)
-        if capability is None:
-            with _alone_on_this_machine():
-                capability = measure_model(
-                    opened.file.model,
-                    self._runtime,
-                    conditions,
-                    boundaries=opened.pieces.boundaries,
-                    folder=self._scratch_dir,
-                    on_progress=progress,
-                )
-            self._cache.put(capability)
-        return opened, CapabilityDocument(
-            model_id=model_id,
-            kernel_class=conditions.kernel_class,
-            threads=conditions.threads,
-            boundaries=capability.boundaries,
-            layer_s=capability.layer_s,
-            stage_s=capability.stage_s,
-        )
-
-    def _prepare(self, wish: Wish) -> tuple[ModelManifest, _Opened]:
-        """Read the file, run it whole once and keep what it answered as the golden pair."""
-        if not self._store.has(wish.model_id):
-            raise StoreError(f"model {wish.model_id:.12} was not uploaded to this node")
-        opened = self._open(wish.model_id)
-        model = opened.file.model
-        loaded = self._runtime.load(
-            self._store.model_path(wish.model_id),
-            inputs=model.inputs,
-            outputs=model.outputs,
-            threads=self._threads,
-            timeout_s=INVOKE_TIMEOUT_S,
-        )
-        try:
-            inputs = golden_inputs(model.inputs, GOLDEN_SEED)
-            outputs = loaded.invoke(inputs, timeout_s=INVOKE_TIMEOUT_S).outputs
-        finally:
-            loaded.close()
-        sha256 = self._store.write_golden(wish.model_id, outputs)
-        manifest = ModelManifest(
-            model_id=wish.model_id,
-            name=wish.name,
-            size_bytes=self._store.model_path(wish.model_id).stat().st_size,
-            inputs=model.inputs,
-            outputs=model.outputs,
-            revision=0,
-            writer=self._me,
-            min_stages=wish.min_stages,
-            image=wish.image,
-            labels=wish.labels,
-            golden=Golden(
-                kernel_class=self._runtime.info().kernel_class,
-                seed=GOLDEN_SEED,
-                sha256=sha256,
-                size_bytes=self._store.golden_path(wish.model_id).stat().st_size,
-            ),
-        )
-        return manifest, opened
-
-    def _take(self, catalogue: Catalogue) -> None:
-        if catalogue == self.catalogue:
-            return
-        before, self.catalogue = self.catalogue, catalogue
-        try:
-            self._store.save_catalogue(catalogue)
-        except StoreError as error:
-            _log.error("the catalogue could not be kept on disk: %s", error)
-        for model_id in before.model_ids() - catalogue.model_ids():
-            self._opened.pop(model_id, None)
-            self.capabilities.pop(model_id, None)
-            self._store.remove(model_id)
-        self._on_change()
+        self._working.run(work, done)
 
 
 def _sources(
     view: View, present: frozenset[NodeId], model_id: ModelId, me: NodeId
 ) -> dict[str, str]:
-    """The HTTP addresses of present nodes that hold the model, by the nodes' names."""
+    """The HTTP addresses of present nodes that hold the model, by the nodes' names and ids."""
     return {
-        node.advert.name: node.advert.http_url
+        f"{node.advert.name} ({node_id})": node.advert.http_url
         for node_id, node in sorted(view.items())
         if node_id != me
         and node_id in present
@@ -451,34 +280,3 @@ def _sources(
         and node.holdings is not None
         and model_id in node.holdings.held
     }
-
-
-def _failure(
-    model_id: ModelId, kernel_class: str, threads: int, error: MeshError
-) -> CapabilityDocument:
-    return CapabilityDocument(
-        model_id=model_id,
-        kernel_class=kernel_class,
-        threads=threads,
-        boundaries=(),
-        layer_s=(),
-        stage_s=0.0,
-        failure=str(error)[:1000],
-    )
-
-
-@contextmanager
-def _alone_on_this_machine() -> Iterator[None]:
-    """Nodes that share a machine measure one after the other: together they would measure each other."""
-    path = Path(tempfile.gettempdir()) / "edge-mesh-measuring.lock"
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
-    except OSError as error:
-        _log.warning("measuring without taking turns: %s", error)
-        yield
-        return
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)

@@ -17,8 +17,9 @@ from mesh.fleet.plans import ModelFacts
 from mesh.ids import NodeId
 from mesh.model import cut_points, uncuttable_reason
 from mesh.node.control import Control
-from mesh.node.library import Library, Wish
+from mesh.node.library import Library
 from mesh.node.status import Snapshot, name_of, status
+from mesh.node.workshop import Wish
 from mesh.planning import Solution, explain, solve
 from mesh.store.manifest import ChannelOrder, ImageOptions, ModelManifest, ResizeMode
 from mesh.wire import codec, control
@@ -126,7 +127,7 @@ class Reception:
         self._library.add(wish, done)
 
     def _added(self, manifest: ModelManifest) -> AddModelReply:
-        file = self._library.read_file(manifest.model_id)
+        file = self._library.model_file(manifest.model_id)
         return AddModelReply(
             name=manifest.name,
             model_id=manifest.model_id,

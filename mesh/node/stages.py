@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mesh.errors import ChildDiedError, ChildHungError, MeshError, StoreError
 from mesh.fleet.reconcile import StageKey
-from mesh.model import Model, slice_model, stage_interface
+from mesh.model import Model, slice_pieces, stage_interface
 from mesh.model.tensor import LayerRange
 from mesh.node.loop import Loop
 from mesh.pipeline.stage import Parcel, Role, Work, accept, forward, is_late, refuse
@@ -87,32 +87,27 @@ class Stages:
         except OSError as error:
             raise StoreError(f"{self._slices_dir} cannot be written: {error}") from error
 
-    def load(self, plan: Plan, stage: int, file: ModelFile | MeshError) -> None:
-        """Begin to load a stage; its status tells how it goes. A file that can't be read fails it."""
-        key = StageKey(plan_id=plan.plan_id, stage=stage)
-        status = StageStatus(
-            plan_id=plan.plan_id,
-            epoch=plan.epoch,
-            model_id=plan.model_id,
-            stage=stage,
-            state=StageState.LOADING,
-        )
-        if isinstance(file, MeshError):
-            self._give_up(key, status, file)
-            return
+    def load(self, plan: Plan, stage: int, file: ModelFile) -> None:
+        """Begin to load a stage; its status tells how it goes. Raises: UnsupportedModelError."""
         planned = plan.stages[stage]
-        layers = LayerRange(start=planned.start, stop=planned.stop)
-        try:
-            interface = stage_interface(file.model, layers)
-        except (MeshError, ValueError) as error:
-            self._give_up(key, status, error)
-            return
-        held = _Held(role=Role(plan=plan, stage=stage, interface=interface), status=status)
+        interface = stage_interface(file.model, LayerRange(start=planned.start, stop=planned.stop))
+        key = StageKey(plan_id=plan.plan_id, stage=stage)
+        held = _Held(
+            role=Role(plan=plan, stage=stage, interface=interface),
+            status=_status(plan, stage, StageState.LOADING),
+        )
         self._held[key] = held
         thread = threading.Thread(
             target=self._serve, args=(key, held, file), name=f"stage-{stage}", daemon=True
         )
         thread.start()
+        self._on_change()
+
+    def give_up(self, plan: Plan, stage: int, error: Exception) -> None:
+        """Report a stage that cannot even begin to load."""
+        key = StageKey(plan_id=plan.plan_id, stage=stage)
+        status = _status(plan, stage, StageState.FAILED)
+        self._hopeless[key] = replace(status, error=str(error)[:1000])
         self._on_change()
 
     def unload(self, key: StageKey) -> None:
@@ -148,10 +143,6 @@ class Stages:
             held.queued += 1
             held.work.put(outcome)
 
-    def _give_up(self, key: StageKey, status: StageStatus, error: Exception) -> None:
-        self._hopeless[key] = replace(status, state=StageState.FAILED, error=str(error)[:1000])
-        self._on_change()
-
     # The rest runs on the stage's own thread and reports through the loop.
 
     def _serve(self, key: StageKey, held: _Held, file: ModelFile) -> None:
@@ -185,7 +176,8 @@ class Stages:
         source = file.path
         if len(layers) < len(file.model.layers):
             if not path.exists():
-                path.write_bytes(slice_model(file.model, layers))
+                with path.open("wb") as slice_file:
+                    slice_file.writelines(slice_pieces(file.model, layers))
             source = path
         return self._runtime.load(
             source,
@@ -258,3 +250,13 @@ class Stages:
             self._on_change()
 
         self._loop.post(report)
+
+
+def _status(plan: Plan, stage: int, state: StageState) -> StageStatus:
+    return StageStatus(
+        plan_id=plan.plan_id,
+        epoch=plan.epoch,
+        model_id=plan.model_id,
+        stage=stage,
+        state=state,
+    )

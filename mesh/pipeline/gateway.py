@@ -60,6 +60,7 @@ class Request:
     attempt: int = 0
     sent_s: float = 0.0
     due_s: float = 0.0
+    failed_attempt: int = 0
     child_deaths: int = 0
 
 
@@ -176,9 +177,11 @@ class Gateway:
     def error(self, frame: Frame, refusal: Refusal, *, now_s: float) -> list[Action]:
         """An ERROR frame arrived: try again where that can help."""
         request = self._requests.get(frame.request_key)
-        if request is None or frame.attempt != request.attempt & 0xFF:
+        is_current = request is not None and frame.attempt == request.attempt & 0xFF
+        if request is None or not is_current or request.failed_attempt == request.attempt:
             self.counters.duplicates += 1
             return []
+        request.failed_attempt = request.attempt
         request.child_deaths += refusal.code in _DEADLY
         if refusal.retryable and request.child_deaths < MAX_CHILD_DEATHS:
             request.due_s = now_s + _backoff_s(request.attempt)

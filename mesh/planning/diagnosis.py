@@ -8,15 +8,21 @@ from mesh.ids import NodeId
 from mesh.planning import wording
 from mesh.planning.costs import memory_ticks
 from mesh.planning.evaluation import Assignment, evaluate
+from mesh.planning.grid import build_grid
+from mesh.planning.limits import Limits
 from mesh.planning.problem import Objective, Problem
-from mesh.planning.ticks import to_float, to_ticks
+from mesh.planning.reach import can_run
+from mesh.planning.ticks import NEVER, to_float, to_ticks
 
 Find = Callable[[Problem], Assignment | None]
-"""The search itself, handed in: a constraint is to blame when there is a plan without it."""
+"""The search itself, handed in."""
 
 
 def explain_infeasible(problem: Problem, find: Find) -> str:
-    """What stands in the way of a problem for which `find` has nothing, and what to do."""
+    """What stands in the way of a problem for which `find` has nothing, and what to do.
+
+    A constraint is to blame when there is a plan without it.
+    """
     if sentence := _too_few(problem):
         return sentence
     unbound = replace(problem, latency_bound_s=math.inf, objective=Objective.LATENCY)
@@ -26,7 +32,7 @@ def explain_infeasible(problem: Problem, find: Find) -> str:
             f"no plan answers within {wording.duration(problem.latency_bound_s)}: the best possible "
             f"latency is {wording.duration(best_s)}; raise the latency bound to at least that"
         )
-    if find(with_more_memory(unbound, _ample_bytes(problem))) is not None:
+    if _can_run(_with_more_memory(unbound, _ample_bytes(problem))):
         return _memory_sentence(unbound, find)
     return _link_sentence(problem)
 
@@ -47,11 +53,15 @@ def _too_few(problem: Problem) -> str:
     return ""
 
 
-def with_more_memory(problem: Problem, more_bytes: float) -> Problem:
+def _with_more_memory(problem: Problem, more_bytes: float) -> Problem:
     nodes = tuple(
         replace(node, memory_bytes=node.memory_bytes + more_bytes) for node in problem.nodes
     )
     return replace(problem, nodes=nodes)
+
+
+def _can_run(problem: Problem) -> bool:
+    return can_run(Limits(build_grid(problem), NEVER - 1))
 
 
 def _ample_bytes(problem: Problem) -> int:
@@ -68,11 +78,11 @@ def _memory_sentence(problem: Problem, find: Find) -> str:
     low, high = 0, _ample_bytes(problem)
     while high - low > 1:
         middle = (low + high) // 2
-        if find(with_more_memory(problem, middle)) is None:
-            low = middle
-        else:
+        if _can_run(_with_more_memory(problem, middle)):
             high = middle
-    nearest = find(with_more_memory(problem, high)) or ()
+        else:
+            low = middle
+    nearest = find(_with_more_memory(problem, high)) or ()
     missing = [
         f"{problem.label(node_id)} lacks {wording.exact_size(math.ceil(to_float(ticks)))} for layers {layers}"
         for node_id, layers in nearest

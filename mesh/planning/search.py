@@ -1,6 +1,6 @@
 """The best pipeline of a grid: the least period by bisection over every period that can occur."""
 
-from collections.abc import Callable, Sequence
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 
 from mesh.planning import paths
@@ -27,15 +27,43 @@ def least_period(grid: Grid, cap: int) -> Found | None:
     if not can_run(Limits(grid, ANY)):
         return None
     periods = possible_periods(grid)
-    index = _first_true(periods, 0, lambda period: can_run(Limits(grid, period)))
+    index = _first_to_run(grid, periods)
     found = _cheapest_at(grid, periods[index], cap)
-    if found is not None or _cheapest_at(grid, periods[-1], cap) is None:
-        return found
-    # The latency cap binds: a longer period lets fewer or longer stages answer sooner.
-    index = _first_true(
-        periods, index + 1, lambda period: _cheapest_at(grid, period, cap) is not None
-    )
-    return _cheapest_at(grid, periods[index], cap)
+    return found or _least_period_within(grid, periods, index + 1, cap)
+
+
+def _least_period_within(grid: Grid, periods: list[int], low: int, cap: int) -> Found | None:
+    """The least period from index `low` on at which the cap is kept: a longer one may answer sooner.
+
+    A plan that keeps the cap under some threshold often has a period far below it, and often is
+    the best already: so the period just below it is tried before the next halving.
+    """
+    low, found = _first_within(grid, periods, low, cap)
+    while found is not None:
+        high = bisect_left(periods, paths.least_period(found.limits, found.cheapest))
+        below = _cheapest_at(grid, periods[high - 1], cap) if high > low else None
+        if below is None:
+            return _cheapest_at(grid, periods[high], cap)
+        middle = (low + high - 1) // 2
+        found = _cheapest_at(grid, periods[middle], cap)
+        if found is None:
+            low, found = middle + 1, below
+    return None
+
+
+def _first_within(grid: Grid, periods: list[int], low: int, cap: int) -> tuple[int, Found | None]:
+    """Raise the threshold by growing steps until the cap is kept: low thresholds are the quick ones.
+
+    Returns the first index that has not failed, and what was found; None when all have.
+    """
+    longer = max(1, periods[min(low, len(periods) - 1)] // 16)
+    while low < len(periods):
+        index = max(low, bisect_right(periods, periods[low] + longer) - 1)
+        found = _cheapest_at(grid, periods[index], cap)
+        if found is not None:
+            return low, found
+        low, longer = index + 1, longer * 2
+    return low, None
 
 
 def least_latency(grid: Grid, cap: int) -> Found | None:
@@ -54,12 +82,12 @@ def _cheapest_at(grid: Grid, period: int, cap: int) -> Found | None:
     return None if cheapest is None else Found(limits=limits, cheapest=cheapest)
 
 
-def _first_true(periods: Sequence[int], low: int, test: Callable[[int], bool]) -> int:
-    """The first index ≥ low whose period passes a test that stays true once it is; the last must pass."""
-    high = len(periods) - 1
+def _first_to_run(grid: Grid, periods: list[int]) -> int:
+    """The index of the least period at which anything runs; at the last one something does."""
+    low, high = 0, len(periods) - 1
     while low < high:
         middle = (low + high) // 2
-        if test(periods[middle]):
+        if can_run(Limits(grid, periods[middle])):
             high = middle
         else:
             low = middle + 1

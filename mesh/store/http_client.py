@@ -70,8 +70,8 @@ class Download:
             _check_reply(response, part, file_bytes)
             yield from _exactly(len(part), response)
         except (OSError, http.client.HTTPException, ValueError) as error:
-            reason = str(error) or type(error).__name__
-            raise PeerError("it was too slow" if self._is_cut else f"{reason:.200}") from error
+            reason = "it was too slow" if self._is_cut else _reason(error)
+            raise PeerError(reason) from error
         finally:
             connection.close()
 
@@ -131,8 +131,16 @@ def upload(
             _send(connection, resource, file, on_progress)
             _check_upload(connection.getresponse())
         except (OSError, http.client.HTTPException) as error:
-            raise StoreError(f"Uploading to {url} failed: {error}; is the node running?") from error
+            raise StoreError(
+                f"Uploading to {url} failed: {_reason(error)}; is the node running?"
+            ) from error
     return model_id
+
+
+def _reason(error: Exception) -> str:
+    """An error in words; what a peer may have put into it is cut and made printable."""
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return "".join(character for character in text[:200] if character.isprintable())
 
 
 def _send(

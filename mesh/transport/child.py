@@ -2,10 +2,12 @@
 
 import logging
 import os
+import signal
 import subprocess
 import sys
 from collections import deque
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from threading import Event, Thread
 from typing import IO
@@ -73,7 +75,8 @@ class Child:
             return
         process.terminate()
         if not self.wait(_END_S):
-            process.kill()
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # its session is its own
             self.wait(_END_S)
         self._thread.join(_END_S)
 

@@ -24,9 +24,10 @@ _USERS = ("mosquitto", "nobody")
 _VERSION = re.compile(r"mosquitto version (\d{1,3}(?:\.\d{1,4}){1,3})")
 
 MAX_PACKET_BYTES = 8 << 20
-MAX_QUEUED_BYTES = (
-    32 << 20
-)  # per subscriber; boards have 512 MB and mosquitto's default is no limit
+MAX_QUEUED_BYTES = 32 << 20  # per subscriber at QoS 1; boards have 512 MB
+# No other setting bounds QoS 0 messages to a subscriber that stalls. Beyond this, publishers are
+# dropped until it catches up or its keepalive ends it: better than the kernel killing the node.
+MEMORY_BYTES = 256 << 20
 
 
 def find_mosquitto() -> Path | None:
@@ -70,15 +71,12 @@ class MosquittoBroker:
         self.stop()
         check_free(self._bind, self._url.port)
         self._version = self._version or _version(self._program)
-        self._directory = Path(tempfile.mkdtemp(prefix="edge-mesh-broker-"))
-        user = _unprivileged_user()
-        self._child = Child(
-            [str(self._program), "-c", str(self._write_configuration(user))],
-            {"PATH": os.defpath, **BROKER_ENVIRONMENT},
-            user,
-        )
         try:
+            self._child = self._prepare()
             await_broker(self._child, self._url, kind="mosquitto")
+        except OSError as error:
+            self.stop()
+            raise BrokerError(f"mosquitto's configuration cannot be written: {error}") from error
         except BrokerError:
             self.stop()
             raise
@@ -94,21 +92,19 @@ class MosquittoBroker:
         if directory is not None:
             shutil.rmtree(directory, ignore_errors=True)
 
-    def _write_configuration(self, user: str) -> Path:
-        directory = self._directory
-        if directory is None:
-            raise BrokerError("the broker has no directory: start it first")
-        file = directory / "mosquitto.conf"
-        file.write_text(
-            configuration(
-                port=self._url.port, bind=self._bind, max_packet_bytes=self._max_packet_bytes
-            ),
-            encoding="ascii",
+    def _prepare(self) -> Child:
+        user = _unprivileged_user()
+        self._directory = Path(tempfile.mkdtemp(prefix="edge-mesh-broker-"))
+        file = self._directory / "mosquitto.conf"
+        text = configuration(
+            port=self._url.port, bind=self._bind, max_packet_bytes=self._max_packet_bytes
         )
+        file.write_text(text, encoding="ascii")
         if user:
-            shutil.chown(directory, user)
+            shutil.chown(self._directory, user)
             shutil.chown(file, user)
-        return file
+        command = [str(self._program), "-c", str(file)]
+        return Child(command, {"PATH": os.defpath, **BROKER_ENVIRONMENT}, user)
 
 
 def configuration(*, port: int, bind: str, max_packet_bytes: int) -> str:
@@ -120,7 +116,8 @@ def configuration(*, port: int, bind: str, max_packet_bytes: int) -> str:
         "set_tcp_nodelay true",
         "sys_interval 0",
         f"max_packet_size {max_packet_bytes}",
-        # A slow subscriber costs this much memory at most, then its messages are dropped.
+        f"memory_limit {MEMORY_BYTES}",
+        # Beyond it a slow subscriber's QoS 1 messages are dropped.
         f"max_queued_bytes {MAX_QUEUED_BYTES}",
         "max_queued_messages 1000",
         "max_inflight_messages 20",

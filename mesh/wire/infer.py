@@ -59,21 +59,25 @@ class OutputTensor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageTiming:
-    """Where one stage's part of a request's time went; `transfer_s` is the way in."""
+    """What one stage measured of a request: waiting for its turn, and computing."""
 
     node: str
     name: str
     layers: LayerRange
     queue_s: float
     compute_s: float
-    transfer_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
-    """`total_s` is from the request's arrival at the gateway to the reply's departure."""
+    """From the request's arrival at the gateway to the last stage's result there.
+
+    `transfer_s` is the rest of `total_s`: all ways between nodes and the gateway's own queue. It is
+    not told apart by hop, because that would compare clocks of different machines.
+    """
 
     total_s: float
+    transfer_s: float
     stages: tuple[StageTiming, ...]
 
 

@@ -120,6 +120,7 @@ def _output(output: OutputTensor, *, binary: bool) -> dict[str, Any]:
 def _timing(timing: Timing) -> dict[str, Any]:
     return {
         "total_ms": _ms(timing.total_s),
+        "transfer_ms": _ms(timing.transfer_s),
         "stages": [
             {
                 "node": stage.node,
@@ -127,7 +128,6 @@ def _timing(timing: Timing) -> dict[str, Any]:
                 "layers": [stage.layers.start, stage.layers.stop],
                 "queue_ms": _ms(stage.queue_s),
                 "compute_ms": _ms(stage.compute_s),
-                "transfer_ms": _ms(stage.transfer_s),
             }
             for stage in timing.stages
         ],
@@ -194,7 +194,11 @@ def _parse_outputs(items: Sequence[Any], tail: memoryview) -> tuple[OutputTensor
 
 def _parse_timing(raw: Any) -> Timing:
     stages = _items(raw["stages"], _MAX_STAGES)
-    return Timing(total_s=_seconds(raw["total_ms"]), stages=tuple(map(_parse_stage, stages)))
+    return Timing(
+        total_s=_seconds(raw["total_ms"]),
+        transfer_s=_seconds(raw["transfer_ms"]),
+        stages=tuple(map(_parse_stage, stages)),
+    )
 
 
 def _parse_stage(raw: Any) -> StageTiming:
@@ -205,7 +209,6 @@ def _parse_stage(raw: Any) -> StageTiming:
         layers=LayerRange(start=start, stop=stop),
         queue_s=_seconds(raw["queue_ms"]),
         compute_s=_seconds(raw["compute_ms"]),
-        transfer_s=_seconds(raw["transfer_ms"]),
     )
 
 

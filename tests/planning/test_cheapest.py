@@ -1,6 +1,8 @@
 from collections.abc import Callable
 from typing import TypeAlias
 
+import pytest
+
 from mesh.planning import Problem
 from mesh.planning.cheapest import find_cheapest
 from mesh.planning.grid import build_grid
@@ -28,7 +30,7 @@ def test_a_cap_is_kept_to_the_last_tick(simple_problem: MakeProblem) -> None:
     assert best is not None
     assert find_cheapest(limits, best.ticks) is not None
     assert find_cheapest(limits, best.ticks - 1) is None
-    assert to_float(best.ticks) == 0.42
+    assert to_float(best.ticks) == pytest.approx(0.42)
 
 
 def test_nothing_under_a_period_that_no_stage_keeps(simple_problem: MakeProblem) -> None:

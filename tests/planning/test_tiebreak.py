@@ -17,16 +17,16 @@ def test_node_ids_come_before_cuts(simple_problem: MakeProblem) -> None:
 
 def test_a_cut_that_leads_to_other_nodes_is_not_taken(simple_problem: MakeProblem) -> None:
     """The first cut that suits some second node does not suit the one whose id comes first."""
-    problem = simple_problem({"a": 0.125, "b": 1.0, "c": 1.0}, gateway=None, min_stages=2)
+    problem = simple_problem({"a": 0.125, "b": 1.0, "c": 1.0}, max_stages=2)
     a, b, c = problem.nodes
     free = replace(
         problem,
         nodes=(
             a,
             replace(b, layer_s=(1.0, 1.0, 0.0, 0.0)),
-            replace(c, layer_s=(1.0, 0.0, 0.0, 0.25)),
+            replace(c, layer_s=(1.0, 0.0, 0.0, 0.125)),
         ),
-        boundary_bytes=(0,) * 5,
+        boundary_bytes=(1000, 0, 0, 0, 0),
     )
     solution = solve(free)
     assert solution.node_ids == ("a", "b")

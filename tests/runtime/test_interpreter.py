@@ -20,6 +20,7 @@ from mesh.errors import (
 )
 from mesh.model.tensor import DataType, TensorSpec
 from mesh.runtime.control import Package
+from mesh.runtime.detect import detect_runtime
 from mesh.runtime.interpreter import InterpreterRuntime, InterpreterSlice
 from mesh.testing.model_builder import ModelBuilder
 from mesh.testing.models import residual_cnn
@@ -102,14 +103,12 @@ def test_a_package_that_is_missing_is_named(
         )
 
 
-def test_a_memory_limit_stops_the_child_alone(
-    write_slice: Any, runtime: InterpreterRuntime
-) -> None:
+def test_a_memory_limit_stops_the_child_alone(write_slice: Any) -> None:
     builder = ModelBuilder()
     x, y = builder.tensor("x", (1, 64 << 20)), builder.tensor("y", (1, 64 << 20))
     builder.operator("ADD", [x, x], [y])
     file = write_slice(builder.build({"x": x}, {"y": y}))  # 512 MiB of tensors
-    limited = InterpreterRuntime(Package.LITERT, runtime.info(), data_limit_bytes=256 << 20)
+    limited = detect_runtime(data_limit_bytes=256 << 20)
     with pytest.raises((UnsupportedModelError, ChildDiedError)):
         limited.load(
             file.path, inputs=file.inputs, outputs=file.outputs, threads=1, timeout_s=LONG_S

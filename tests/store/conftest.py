@@ -44,7 +44,10 @@ def odd_peer() -> Iterator[PeerMaker]:
         with connection, contextlib.suppress(OSError):
             head = b""
             while b"\r\n\r\n" not in head:
-                head += connection.recv(4096)
+                chunk = connection.recv(4096)
+                if not chunk:
+                    return
+                head += chunk
             behaviour(connection, *asked_range(head))
 
     def accept(listener: socket.socket, behaviour: Behaviour) -> None:

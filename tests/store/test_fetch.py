@@ -177,7 +177,7 @@ def test_broken_peers_alone_are_named(
     store: ModelStore, odd_peer: PeerMaker, behaviour: Callable[[socket.socket, int, int], None]
 ) -> None:
     options = FetchOptions(piece_bytes=10_000, silence_s=0.1, overdue_s=0.1, least_bytes_per_s=1e6)
-    with pytest.raises(StoreError, match="n1: [A-Za-z]"):
+    with pytest.raises(StoreError, match=r"n1: [A-Za-z]"):
         fetch_model(store, MODEL_ID, SIZE, {"n1": odd_peer(behaviour)}, options=options)
     assert not store.has(MODEL_ID)
 

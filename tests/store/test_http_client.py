@@ -92,6 +92,7 @@ def replying(reply: bytes) -> Callable[[], str]:
         with connection, listener:
             connection.recv(4096)
             connection.sendall(reply)
+            connection.shutdown(socket.SHUT_WR)
             while connection.recv(65536):
                 pass
 

@@ -23,7 +23,7 @@ def test_its_log_is_kept_but_bounded() -> None:
 
 
 def test_it_can_be_stopped_even_if_it_will_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_END_S", 0.1)
+    monkeypatch.setattr(module, "_END_S", 1.0)
     stubborn = make("/bin/sh", "-c", "trap '' TERM; echo up >&2; while :; do sleep 1; done")
     stubborn.start()
     while stubborn.last_words != "up":

@@ -130,7 +130,12 @@ def test_it_is_found_outside_path(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_configuration_bounds_everything() -> None:
     text = configuration(port=1883, bind="", max_packet_bytes=1000)
     assert text.startswith("listener 1883\n")
-    for setting in ("max_packet_size 1000", "max_queued_bytes", "max_queued_messages"):
+    for setting in (
+        "max_packet_size 1000",
+        "memory_limit",
+        "max_queued_bytes",
+        "max_queued_messages",
+    ):
         assert f"\n{setting}" in text
     bound = configuration(port=1, bind="192.0.2.1", max_packet_bytes=1)
     assert bound.startswith("listener 1 192.0.2.1\n")

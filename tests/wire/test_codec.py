@@ -99,10 +99,9 @@ def test_any_json_gives_a_value_or_a_remote_error(raw: Any) -> None:
     payload = json.dumps(raw).encode()
     try:
         tree = decode(Tree, payload, max_bytes=MAX_BYTES)
-    except RemoteError as error:
-        assert str(error)
-    else:
-        assert decode(Tree, encode(tree), max_bytes=MAX_BYTES) == tree
+    except RemoteError:
+        return
+    assert decode(Tree, encode(tree), max_bytes=MAX_BYTES) == tree
 
 
 @given(st.binary(max_size=64))

@@ -156,10 +156,9 @@ def test_a_wrong_value_anywhere_gives_a_document_or_a_remote_error(
     put(plain, data.draw(st.sampled_from(paths(plain))), value)
     try:
         told = read(type(document), json.dumps(plain).encode())
-    except RemoteError as error:
-        assert str(error)
-    else:
-        assert read(type(document), encode(told)) == told
+    except RemoteError:
+        return
+    assert read(type(document), encode(told)) == told
 
 
 @pytest.mark.parametrize(

@@ -138,10 +138,9 @@ def test_a_changed_byte_under_a_sound_checksum_gives_a_frame_or_a_remote_error(
     forged = signed(bytes(payload))
     try:
         opened = read(forged)
-    except RemoteError as error:
-        assert str(error)
-    else:
-        assert read(encode(opened)) == opened
+    except RemoteError:
+        return
+    assert read(encode(opened)) == opened
 
 
 def test_each_cut_of_a_frame_is_noticed_also_under_a_sound_checksum() -> None:

@@ -32,7 +32,6 @@ STAGE = StageTiming(
     layers=LayerRange(start=0, stop=17),
     queue_s=0.001,
     compute_s=0.0255,
-    transfer_s=0.0,
 )
 
 
@@ -54,7 +53,7 @@ RESPONSES = st.builds(
     model_name=st.text(max_size=5),
     model_version=st.just("1"),
     outputs=st.lists(tensors(), max_size=3).map(tuple),
-    timing=st.sampled_from([None, Timing(total_s=0.0305, stages=(STAGE, STAGE))]),
+    timing=st.sampled_from([None, Timing(total_s=0.0305, transfer_s=0.001, stages=(STAGE, STAGE))]),
 )
 
 
@@ -70,7 +69,7 @@ def test_an_answer_is_a_superset_of_the_open_inference_protocol() -> None:
         model_name="m",
         model_version="2",
         outputs=(output,),
-        timing=Timing(total_s=0.03, stages=(STAGE,)),
+        timing=Timing(total_s=0.03, transfer_s=0.0025, stages=(STAGE,)),
     )
     assert json.loads(encode_response(response, binary=False)) == {
         "id": "7",
@@ -82,6 +81,7 @@ def test_an_answer_is_a_superset_of_the_open_inference_protocol() -> None:
         ],
         "timing": {
             "total_ms": 30.0,
+            "transfer_ms": 2.5,
             "stages": [
                 {
                     "node": "pi-4",
@@ -89,7 +89,6 @@ def test_an_answer_is_a_superset_of_the_open_inference_protocol() -> None:
                     "layers": [0, 17],
                     "queue_ms": 1.0,
                     "compute_ms": 25.5,
-                    "transfer_ms": 0.0,
                 }
             ],
         },

@@ -1,0 +1,124 @@
+"""Renders one model of the status: its live plan by stages, the bottleneck, what was measured; pure."""
+
+from collections.abc import Iterator, Mapping
+
+from rich.console import RenderableType
+from rich.text import Text
+
+from mesh.cli import figures
+from mesh.cli.canvas import (
+    ACCENT,
+    BAD,
+    FAINT,
+    GOOD,
+    HEADING,
+    WARNING,
+    Canvas,
+    Cell,
+    Column,
+    labelled,
+    table,
+)
+from mesh.ids import NodeId
+from mesh.wire.control import ModelStatus, StageLine
+from mesh.wire.documents import StageState
+
+_COLUMNS = (
+    Column(title="STAGE", is_number=True),
+    Column(title="NODE", flexible=True),
+    Column(title="LAYERS", is_number=True),
+    Column(title="COMPUTE", is_number=True),
+    Column(title=""),
+    Column(title="WAY IN", is_number=True),
+    Column(title="RESIDENT", is_number=True),
+    Column(title="STATE"),
+)
+_STATE_STYLES = {"serving": GOOD, "waiting for a node": BAD}
+_STAGE_STYLES = {StageState.READY: GOOD, StageState.LOADING: WARNING, StageState.FAILED: BAD}
+_BAR_CELLS = 10
+
+
+def model_parts(
+    model: ModelStatus, names: Mapping[NodeId, str], canvas: Canvas
+) -> Iterator[RenderableType]:
+    """A heading, the stages, and the figures."""
+    yield _heading(model)
+    if model.stages:
+        slowest_s = max(stage.compute_s for stage in model.stages)
+        rows = (_stage_row(i, stage, slowest_s, canvas) for i, stage in enumerate(model.stages))
+        yield table(_COLUMNS, rows, indent=2)
+    lines = [*_figures(model, names)]
+    if lines:
+        yield labelled(lines, indent=2)
+
+
+def _heading(model: ModelStatus) -> Text:
+    epoch = "" if model.epoch is None else f" · epoch {model.epoch}"
+    held = figures.count(model.held_by, "node")
+    return Text.assemble(
+        (model.name, HEADING),
+        "  ",
+        (model.state, _STATE_STYLES.get(model.state, WARNING)),
+        (f"{epoch} · {figures.size(model.size_bytes)}, held by {held}", FAINT),
+    )
+
+
+def _stage_row(i: int, stage: StageLine, slowest_s: float, canvas: Canvas) -> tuple[Cell, ...]:
+    is_slowest = stage.compute_s == slowest_s
+    share = stage.compute_s / slowest_s if slowest_s > 0 else 0.0
+    return (
+        str(i + 1),
+        stage.node_name,
+        figures.layers(stage.start, stage.stop),
+        figures.milliseconds(stage.compute_s),
+        canvas.bar(share, _BAR_CELLS, WARNING if is_slowest else ACCENT),
+        figures.milliseconds(stage.transfer_s),
+        figures.mebibytes(stage.resident_bytes),
+        _stage_state(stage),
+    )
+
+
+def _stage_state(stage: StageLine) -> Text:
+    if stage.state is None:
+        return Text("unknown", style=FAINT)
+    return Text(stage.state.value, style=_STAGE_STYLES[stage.state])
+
+
+def _figures(model: ModelStatus, names: Mapping[NodeId, str]) -> Iterator[tuple[str, Cell]]:
+    if model.bottleneck is not None:
+        where = figures.with_names(model.bottleneck, names)
+        yield "bottleneck", f"{where}, {figures.milliseconds(model.bottleneck_s)}"
+        yield "predicted", _predicted(model)
+    if model.answered or model.failed or model.in_flight or model.queued:
+        yield "measured", _measured(model)
+    elif model.state == "serving":
+        yield "measured", "no requests in the last minute"
+    if model.problem is not None:
+        problem = figures.with_names(model.problem, names)
+        is_passing = model.problem.startswith("not planned yet")
+        yield "waiting" if is_passing else "problem", Text(problem, WARNING if is_passing else BAD)
+
+
+def _predicted(model: ModelStatus) -> str:
+    rate = figures.rate(figures.per_second(model.bottleneck_s))
+    text = f"{rate}, answers in {figures.milliseconds(model.latency_s)}"
+    alone = figures.per_second(model.single_node_s)
+    if alone is None:
+        return f"{text}; no node could run it alone"
+    if len(model.stages) == 1:
+        return text
+    return f"{text}; the best node alone {figures.rate(alone)}"
+
+
+def _measured(model: ModelStatus) -> Text:
+    parts = [figures.rate(model.requests_per_s)]
+    if model.p50_s is not None:
+        parts.append(f"p50 {figures.milliseconds(model.p50_s)}")
+    if model.p95_s is not None:
+        parts.append(f"p95 {figures.milliseconds(model.p95_s)}")
+    parts.append(f"{model.answered:,} answered")
+    waiting = f", {model.in_flight} in flight, {model.queued} queued"
+    failed = (f", {model.failed:,} failed", BAD if model.failed else "")
+    return Text.assemble(
+        ", ".join(parts), failed, waiting if model.in_flight or model.queued else ""
+    )

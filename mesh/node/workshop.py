@@ -1,0 +1,214 @@
+"""What is done to a model file on this node, off the loop: open it, measure it, record its golden run."""
+
+import fcntl
+import logging
+import mmap
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from mesh.device.capability import Conditions
+from mesh.device.capability_cache import CapabilityCache
+from mesh.errors import MeshError, StoreError, UnsupportedModelError
+from mesh.ids import ModelId, NodeId
+from mesh.model import read_model
+from mesh.node.stages import ModelFile
+from mesh.planning.pieces import Pieces, pieces_of
+from mesh.runtime.golden import golden_inputs
+from mesh.runtime.measuring import measure_model
+from mesh.runtime.port import Runtime
+from mesh.store.disk import ModelStore
+from mesh.store.manifest import Golden, ImageOptions, ModelManifest
+from mesh.wire.documents import CapabilityDocument
+
+_log = logging.getLogger("mesh.workshop")
+
+GOLDEN_SEED = 0
+GOLDEN_TIMEOUT_S = 120.0
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """Under what conditions this node measures, and what its messages may carry."""
+
+    device_profile: str
+    power_mode: str
+    threads: int
+    max_boundary_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """A model that is to be served under a name."""
+
+    model_id: ModelId
+    name: str
+    min_stages: int = 1
+    image: ImageOptions | None = None
+    labels: tuple[str, ...] = ()
+    replace: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenedModel:
+    """A model file that was read, and how the planner sees it."""
+
+    file: ModelFile
+    pieces: Pieces
+
+
+class Workshop:
+    """Blocking work, one piece at a time. Every method raises MeshError where it fails."""
+
+    def __init__(
+        self,
+        store: ModelStore,
+        runtime: Runtime,
+        cache: CapabilityCache,
+        *,
+        me: NodeId,
+        surroundings: Surroundings,
+        scratch_dir: Path,
+    ) -> None:
+        self._store = store
+        self._runtime = runtime
+        self._cache = cache
+        self._me = me
+        self._surroundings = surroundings
+        self._scratch_dir = scratch_dir
+
+    def open(self, model_id: ModelId) -> OpenedModel:
+        """Read a file of the store."""
+        path = self._store.model_path(model_id)
+        try:
+            with path.open("rb") as file:
+                # Mapped, not read: the pages are the disk's, and no copy stays in the daemon.
+                model = read_model(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        except (OSError, ValueError) as error:
+            raise StoreError(f"the model file cannot be read: {error}") from error
+        most_bytes = self._surroundings.max_boundary_bytes
+        pieces = pieces_of(model, max_boundary_bytes=most_bytes)
+        largest_bytes = max(pieces.boundary_bytes[0], pieces.boundary_bytes[-1])
+        if largest_bytes > most_bytes:
+            raise UnsupportedModelError(
+                f"a request or reply of this model has {largest_bytes} bytes, {most_bytes} are "
+                "allowed: raise max_payload_bytes on every node"
+            )
+        return OpenedModel(file=ModelFile(path=path, model=model), pieces=pieces)
+
+    def measure(
+        self, model_id: ModelId, opened: OpenedModel, progress: Progress
+    ) -> CapabilityDocument:
+        """How fast this node runs the model; from the cache where nothing has changed."""
+        conditions = Conditions(
+            model_id=model_id,
+            kernel_class=self._runtime.info().kernel_class,
+            device_profile=self._surroundings.device_profile,
+            power_mode=self._surroundings.power_mode,
+            threads=self._surroundings.threads,
+        )
+        capability = self._cache.get(conditions, opened.pieces.boundaries)
+        if capability is None:
+            with _alone_on_this_machine():
+                capability = measure_model(
+                    opened.file.model,
+                    self._runtime,
+                    conditions,
+                    boundaries=opened.pieces.boundaries,
+                    folder=self._scratch_dir,
+                    on_progress=progress,
+                )
+            self._cache.put(capability)
+        return CapabilityDocument(
+            model_id=model_id,
+            kernel_class=conditions.kernel_class,
+            threads=conditions.threads,
+            boundaries=capability.boundaries,
+            layer_s=capability.layer_s,
+            stage_s=capability.stage_s,
+        )
+
+    def cannot_run(self, model_id: ModelId, error: MeshError) -> CapabilityDocument:
+        """What is said of a model that this node cannot run."""
+        return CapabilityDocument(
+            model_id=model_id,
+            kernel_class=self._runtime.info().kernel_class,
+            threads=self._surroundings.threads,
+            boundaries=(),
+            layer_s=(),
+            stage_s=0.0,
+            failure=str(error)[:1000],
+        )
+
+    def prepare(self, wish: Wish) -> tuple[ModelManifest, OpenedModel]:
+        """Read an uploaded file, run it whole once, and keep what it answered as the golden run.
+
+        The manifest's revision is for whoever writes the catalogue to set.
+        """
+        if not self._store.has(wish.model_id):
+            raise StoreError(f"model {wish.model_id:.12} was not uploaded to this node")
+        opened = self.open(wish.model_id)
+        model = opened.file.model
+        manifest = ModelManifest(
+            model_id=wish.model_id,
+            name=wish.name,
+            size_bytes=_size_bytes(opened.file.path),
+            inputs=model.inputs,
+            outputs=model.outputs,
+            revision=0,
+            writer=self._me,
+            min_stages=wish.min_stages,
+            image=wish.image,
+            labels=wish.labels,
+            golden=self._record(wish.model_id, opened.file),
+        )
+        return manifest, opened
+
+    def _record(self, model_id: ModelId, file: ModelFile) -> Golden:
+        loaded = self._runtime.load(
+            file.path,
+            inputs=file.model.inputs,
+            outputs=file.model.outputs,
+            threads=self._surroundings.threads,
+            timeout_s=GOLDEN_TIMEOUT_S,
+        )
+        try:
+            inputs = golden_inputs(file.model.inputs, GOLDEN_SEED)
+            outputs = loaded.invoke(inputs, timeout_s=GOLDEN_TIMEOUT_S).outputs
+        finally:
+            loaded.close()
+        return Golden(
+            kernel_class=self._runtime.info().kernel_class,
+            seed=GOLDEN_SEED,
+            sha256=self._store.write_golden(model_id, outputs),
+            size_bytes=_size_bytes(self._store.golden_path(model_id)),
+        )
+
+
+def _size_bytes(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError as error:
+        raise StoreError(f"{path} cannot be read: {error.strerror}") from error
+
+
+@contextmanager
+def _alone_on_this_machine() -> Iterator[None]:
+    """Nodes that share a machine measure one after the other: together they would measure each other."""
+    path = Path(tempfile.gettempdir()) / "edge-mesh-measuring.lock"
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        _log.warning("measuring without taking turns with other nodes here: %s", error)
+        yield
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

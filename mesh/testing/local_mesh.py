@@ -1,0 +1,217 @@
+"""Real node processes on this machine's loopback: a mesh to try things on, and to break.
+
+Each node is `mesh node` with its own data directory, broker and mDNS; the mesh has a name of its
+own, so that it never joins another one. Nothing outlives `close`.
+"""
+
+import contextlib
+import json
+import os
+import secrets
+import selectors
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import IO, TypeVar
+
+from mesh.client import Client
+from mesh.errors import DeadlineExceededError, MeshError, NodeLostError
+from mesh.wire.control import StatusReply
+
+LOOPBACK = "127.0.0.1"
+START_TIMEOUT_S = 30.0
+STOP_TIMEOUT_S = 10.0
+POLL_S = 0.05
+_LOG_TAIL_CHARS = 2000
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalNode:
+    """A running node process."""
+
+    name: str
+    node_id: str
+    broker_url: str
+    http_url: str
+    log: Path
+    process: "subprocess.Popen[str]"
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+
+class LocalMesh:
+    """Starts, kills and stops nodes; `client` talks to one of them."""
+
+    def __init__(
+        self, folder: Path | None = None, *, options: tuple[str, ...] = (), threads: int = 1
+    ) -> None:
+        """`options` are further flags of `mesh node`, for every node."""
+        self._temporary = None if folder else tempfile.TemporaryDirectory(prefix="edge-mesh-local-")
+        self.folder = folder or Path(self._temporary.name if self._temporary else "")
+        self.mesh_name = f"local-{secrets.token_hex(4)}"
+        self.nodes: dict[str, LocalNode] = {}
+        self._options = (*options, "--threads", str(threads))
+
+    def __enter__(self) -> "LocalMesh":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def launch(self, name: str, *options: str) -> "subprocess.Popen[str]":
+        """Start a node process without waiting for it."""
+        folder = self.folder / name
+        folder.mkdir(parents=True, exist_ok=True)
+        command = [
+            *(sys.executable, "-m", "mesh", "node", "--json", "--name", name),
+            *("--mesh", self.mesh_name, "--data-dir", str(folder / "data")),
+            *("--bind", LOOPBACK, "--interface", LOOPBACK),
+            *self._options,
+            *options,
+        ]
+        with (folder / "log.txt").open("a") as log:
+            return subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                start_new_session=True,
+                env=_environment(),
+            )
+
+    def start(self, name: str, *options: str) -> LocalNode:
+        """Start a node and wait until it serves. Raises: NodeLostError, DeadlineExceededError."""
+        return self.await_up(name, self.launch(name, *options))
+
+    def start_all(self, names: tuple[str, ...], *options: str) -> None:
+        """Start several nodes at once."""
+        processes = {name: self.launch(name, *options) for name in names}
+        for name, process in processes.items():
+            self.await_up(name, process)
+
+    def await_up(self, name: str, process: "subprocess.Popen[str]") -> LocalNode:
+        """Wait until a launched node says that it serves."""
+        log = self.folder / name / "log.txt"
+        try:
+            said = json.loads(_first_line(process, START_TIMEOUT_S))
+        except (MeshError, ValueError) as error:
+            _end(process)
+            tail = log.read_text(errors="replace")[-_LOG_TAIL_CHARS:]
+            raise NodeLostError(f"node {name} did not start ({error}); it said:\n{tail}") from error
+        node = LocalNode(
+            name=name,
+            node_id=said["node_id"],
+            broker_url=said["broker_url"],
+            http_url=said["http_url"],
+            log=log,
+            process=process,
+        )
+        self.nodes[name] = node
+        return node
+
+    def kill(self, name: str) -> None:
+        """Pull the plug: SIGKILL, without a word to anybody."""
+        node = self.nodes.pop(name)
+        node.process.send_signal(signal.SIGKILL)
+        node.process.wait(STOP_TIMEOUT_S)
+        _close_pipes(node.process)
+
+    def stop(self, name: str) -> None:
+        """Ask a node to end."""
+        _end(self.nodes.pop(name).process)
+
+    def close(self) -> None:
+        """End every node and remove what was made."""
+        for node in self.nodes.values():
+            node.process.send_signal(signal.SIGTERM)
+        for name in list(self.nodes):
+            self.stop(name)
+        if self._temporary is not None:
+            self._temporary.cleanup()
+
+    def client(self, name: str | None = None) -> Client:
+        """A client of one node; of the first when none is named."""
+        node = self.nodes[name] if name is not None else next(iter(self.nodes.values()))
+        return Client(node.broker_url)
+
+    def logs(self) -> str:
+        """The end of every node's log."""
+        parts = []
+        for file in sorted(self.folder.glob("*/log.txt")):
+            parts.append(f"--- {file.parent.name}\n{file.read_text(errors='replace')[-4000:]}")
+        return "\n".join(parts)
+
+
+def await_status(
+    client: Client, is_so: Callable[[StatusReply], T | None], *, timeout_s: float, what: str
+) -> T:
+    """Ask for the status until `is_so` gives something true. Raises: DeadlineExceededError."""
+    deadline_s = time.monotonic() + timeout_s
+    while True:
+        status = client.status()
+        found = is_so(status)
+        if found:
+            return found
+        if time.monotonic() > deadline_s:
+            raise DeadlineExceededError(f"waited {timeout_s:.0f} s for {what}; status: {status}")
+        time.sleep(POLL_S)
+
+
+@contextlib.contextmanager
+def local_mesh(count: int, *options: str) -> Iterator[LocalMesh]:
+    """A mesh of `count` nodes named node-1, node-2, …"""
+    with LocalMesh() as mesh:
+        mesh.start_all(tuple(f"node-{i + 1}" for i in range(count)), *options)
+        yield mesh
+
+
+def _environment() -> Mapping[str, str]:
+    """This process's environment without settings that would reach the nodes."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("MESH_")}
+    return {**kept, "PYTHONUNBUFFERED": "1"}
+
+
+def _first_line(process: "subprocess.Popen[str]", timeout_s: float) -> str:
+    stream = process.stdout
+    if stream is None:
+        raise NodeLostError("its output is not read")
+    with selectors.DefaultSelector() as selector:
+        selector.register(stream, selectors.EVENT_READ)
+        if not selector.select(timeout_s):
+            raise DeadlineExceededError(f"it said nothing for {timeout_s:.0f} s")
+    line = stream.readline()
+    if not line:
+        raise NodeLostError(f"it ended with status {process.wait()}")
+    return line
+
+
+def _end(process: "subprocess.Popen[str]") -> None:
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(STOP_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    _close_pipes(process)
+
+
+def _close_pipes(process: "subprocess.Popen[str]") -> None:
+    stream: IO[str] | None = process.stdout
+    if stream is not None:
+        stream.close()

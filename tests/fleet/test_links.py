@@ -1,0 +1,49 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mesh.fleet.links import LARGE_BYTES, SIZES_BYTES, SMALL_BYTES, Sample, estimate
+from mesh.ids import NodeId
+
+PEER = NodeId("a" * 16)
+
+
+def samples(small_s: list[float], large_s: list[float]) -> list[Sample]:
+    return [
+        *(Sample(size_bytes=SMALL_BYTES, round_trip_s=s) for s in small_s),
+        *(Sample(size_bytes=LARGE_BYTES, round_trip_s=s) for s in large_s),
+    ]
+
+
+def test_the_bytes_cost_what_the_large_frame_takes_longer() -> None:
+    link = estimate(PEER, samples([0.002], [0.002 + LARGE_BYTES / 1e6]))
+    assert link.peer == PEER
+    assert link.message_s == pytest.approx(0.001)
+    assert link.goodput_bytes_per_s == pytest.approx(1e6)
+
+
+def test_noise_only_adds() -> None:
+    quiet = estimate(PEER, samples([0.002], [0.012]))
+    assert estimate(PEER, samples([0.9, 0.002, 0.1], [0.5, 0.012])) == quiet
+
+
+def test_samples_of_one_size_are_no_measurement() -> None:
+    with pytest.raises(ValueError, match=r"empty|arg"):
+        estimate(PEER, samples([0.002], []))
+
+
+def test_a_measurement_has_both_sizes_and_warms_each() -> None:
+    assert SIZES_BYTES.count(SMALL_BYTES) > 1
+    assert SIZES_BYTES.count(LARGE_BYTES) > 1
+
+
+times_s = st.lists(st.floats(0, 10), min_size=1, max_size=4)
+
+
+@given(times_s, times_s)
+def test_any_round_trips_give_a_link_that_can_be_planned_with(
+    small_s: list[float], large_s: list[float]
+) -> None:
+    link = estimate(PEER, samples(small_s, large_s))
+    assert 0 < link.goodput_bytes_per_s < float("inf")
+    assert link.message_s >= 0
