@@ -45,7 +45,9 @@ class Config:
     base_topic: str = "mesh"  # topics lie below <base_topic>/1
     bind: str = ""  # address to listen on; empty = every interface
     advertise: str = ""  # address at which others reach this node; empty = found out
-    broker: str = ""  # URL of an existing MQTT broker; empty = run one here
+    broker: str = (
+        ""  # URL of an existing MQTT broker, "mosquitto" or "embedded"; empty = the best here
+    )
     mqtt_port: int = 0  # 0 = 1883, or the next free one
     http_port: int = 0  # 0 = any free one
     seeds: tuple[str, ...] = ()  # broker URLs of nodes that mDNS does not reach
@@ -54,6 +56,7 @@ class Config:
     runtime: str = "auto"  # "litert", "tflite" or "auto"
     threads: int = 0  # 0 = one per core, at most 4
     memory_bytes: int = 0  # what stages may use in all; 0 = measured free memory
+    measurements_dir: str = ""  # nodes of one machine may share it; empty = in data_dir
     heartbeat_s: float = 1.0
     lost_after_s: float = 4.0  # silence after which a node counts as lost
     request_timeout_s: float = 30.0
@@ -62,6 +65,11 @@ class Config:
     max_queue: int = 256  # requests waiting at a gateway
     max_in_flight: int = 0  # 0 = two per stage
     log_level: str = "info"
+
+    @property
+    def broker_url(self) -> str:
+        """The URL of an existing broker; empty where this node runs its own."""
+        return "" if self.broker in {"mosquitto", "embedded"} else self.broker
 
     def __post_init__(self) -> None:
         self._check_names()

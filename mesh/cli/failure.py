@@ -18,13 +18,13 @@ def line(error: Exception) -> str:
 
 def members(error: Exception) -> dict[str, Any]:
     """The members of the JSON object."""
-    known = isinstance(error, MeshError)
+    kind = type(error) if isinstance(error, MeshError) else MeshError
     return {
         "schema_version": SCHEMA_VERSION,
         "status": "error",
         "error": _sentence(error),
-        "code": error.code if known else MeshError.code,
-        "retryable": error.retryable if known else MeshError.retryable,
+        "code": kind.code,
+        "retryable": kind.retryable,
     }
 
 

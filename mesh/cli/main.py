@@ -51,6 +51,9 @@ COMMANDS = (
     ),
     Entry(name="model", summary="add, list and remove models", module="mesh.cli.model"),
     Entry(name="plan", summary="explain who runs what, and why", module="mesh.cli.plan"),
+    Entry(
+        name="demo", summary="show it all on this machine, with real nodes", module="mesh.cli.demo"
+    ),
     Entry(name="infer", summary="ask a model, and measure it", module="mesh.cli.infer"),
 )
 

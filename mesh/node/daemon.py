@@ -21,8 +21,7 @@ def run(config: Config, on_ready: Callable[["Node"], None] = lambda _node: None)
         try:
             node = Node(config, adapters)
             _stop_on_signals(node)
-            on_ready(node)
-            node.run()
+            node.run(on_ready)
         finally:
             adapters.broker.stop()
     finally:

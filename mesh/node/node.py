@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import mesh
 from mesh.config import Config
@@ -145,8 +146,9 @@ class Node:
 
     # Life
 
-    def run(self) -> None:
-        """Serve until `stop`."""
+    def run(self, on_ready: Callable[["Node"], None] = lambda _node: None) -> None:
+        """Serve until `stop`. `on_ready` is called once, when clients may ask."""
+        self._on_ready: Callable[[Node], None] | None = on_ready
         try:
             self._start()
             self._loop.run()
@@ -160,7 +162,7 @@ class Node:
     def _start(self) -> None:
         self._stages.clean()
         self._http.start()
-        self._publisher.say(Fact.ADVERT, self._advert())
+        self._publisher.say(Fact.ADVERT, self.advert())
         self._post.open_own(self._will())
         discovery = self._adapters.discovery
         if discovery is not None:
@@ -233,14 +235,15 @@ class Node:
         topic = self._topics.fact(FactTopic(node_id=self.node_id, fact=Fact.HEARTBEAT))
         return Message(topic=topic, payload=codec.encode(beat), qos=1)
 
-    def _advert(self) -> Advert:
+    def advert(self) -> Advert:
+        """What does not change while this node runs."""
         info = self._adapters.runtime.info()
         host = parse_broker_url(self.broker_url).host
         status = self._adapters.board.status(self._profile)
         free_bytes = status.memory_available_bytes - self._profile.memory.reserved_bytes
         http_host = (
             identity.reachable_host(advertise=self._config.advertise, bind=self._config.bind)
-            if self._config.broker
+            if self._config.broker_url
             else host
         )
         return Advert(
@@ -264,7 +267,7 @@ class Node:
         )
 
     def _advertised_url(self) -> str:
-        if self._config.broker:
+        if self._config.broker_url:
             return self._own_url
         host = identity.reachable_host(advertise=self._config.advertise, bind=self._config.bind)
         return str(BrokerUrl(host=host, port=parse_broker_url(self._own_url).port))
@@ -277,7 +280,7 @@ class Node:
             topics,
             me=self.node_id,
             own_url=self._own_url,
-            shared_broker=bool(self._config.broker),
+            shared_broker=bool(self._config.broker_url),
             run_soon=self._loop.post,
         )
 
@@ -286,7 +289,7 @@ class Node:
         workshop = Workshop(
             self._store,
             self._adapters.runtime,
-            CapabilityCache(config.data_dir / "capability"),
+            CapabilityCache(Path(config.measurements_dir or config.data_dir / "capability")),
             me=self.node_id,
             surroundings=Surroundings(
                 device_profile=self._profile.name,
@@ -321,6 +324,13 @@ class Node:
         if url == self._own_url:
             self._desk.connected()
             self._beat()
+            self._say_ready()
+
+    def _say_ready(self) -> None:
+        """Once: connections may come and go later."""
+        on_ready, self._on_ready = self._on_ready, None
+        if on_ready is not None:
+            on_ready(self)
 
     def _found(self, announcement: Announcement) -> None:
         if announcement.mesh_name == self._config.mesh_name:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from mesh.device.capability import Conditions
+from mesh.device.capability import Capability, Conditions
 from mesh.device.capability_cache import CapabilityCache
 from mesh.errors import MeshError, StoreError, UnsupportedModelError
 from mesh.ids import ModelId, NodeId
@@ -115,15 +115,7 @@ class Workshop:
         capability = self._cache.get(conditions, opened.pieces.boundaries)
         if capability is None:
             with _alone_on_this_machine():
-                capability = measure_model(
-                    opened.file.model,
-                    self._runtime,
-                    conditions,
-                    boundaries=opened.pieces.boundaries,
-                    folder=self._scratch_dir,
-                    on_progress=progress,
-                )
-            self._cache.put(capability)
+                capability = self._measure(conditions, opened, progress)
         return CapabilityDocument(
             model_id=model_id,
             kernel_class=conditions.kernel_class,
@@ -132,6 +124,24 @@ class Workshop:
             layer_s=capability.layer_s,
             stage_s=capability.stage_s,
         )
+
+    def _measure(
+        self, conditions: Conditions, opened: OpenedModel, progress: Progress
+    ) -> Capability:
+        boundaries = opened.pieces.boundaries
+        # While this node waited for its turn, another may have filled a cache that they share.
+        capability = self._cache.get(conditions, boundaries)
+        if capability is None:
+            capability = measure_model(
+                opened.file.model,
+                self._runtime,
+                conditions,
+                boundaries=boundaries,
+                folder=self._scratch_dir,
+                on_progress=progress,
+            )
+            self._cache.put(capability)
+        return capability
 
     def cannot_run(self, model_id: ModelId, error: MeshError) -> CapabilityDocument:
         """What is said of a model that this node cannot run."""

@@ -18,17 +18,31 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO, TypeVar
+from typing import IO, TYPE_CHECKING, TypeVar
 
 from mesh.client import Client
 from mesh.errors import DeadlineExceededError, MeshError, NodeLostError
-from mesh.wire.control import StatusReply
+from mesh.store.http_client import upload
+from mesh.wire.control import (
+    AddModelReply,
+    AddModelRequest,
+    ImageWish,
+    ModelStatus,
+    StatusReply,
+    Verb,
+)
+from mesh.wire.documents import StageState
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 LOOPBACK = "127.0.0.1"
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 10.0
+ADD_TIMEOUT_S = 60.0
+SERVE_TIMEOUT_S = 120.0
 POLL_S = 0.05
-_LOG_TAIL_CHARS = 2000
+_LOG_TAIL_CHARS = 4000
 
 T = TypeVar("T")
 
@@ -53,16 +67,26 @@ class LocalMesh:
     """Starts, kills and stops nodes; `client` talks to one of them."""
 
     def __init__(
-        self, folder: Path | None = None, *, options: tuple[str, ...] = (), threads: int = 1
+        self,
+        folder: Path | None = None,
+        *,
+        options: tuple[str, ...] = (),
+        threads: int = 1,
+        measure_each: bool = False,
     ) -> None:
-        """`options` are further flags of `mesh node`, for every node."""
+        """`options` are further flags of `mesh node`, for every node.
+
+        All nodes run on the same machine, so what one has measured holds for the others; with
+        `measure_each` every node measures for itself nevertheless.
+        """
         self._temporary = None if folder else tempfile.TemporaryDirectory(prefix="edge-mesh-local-")
         self.folder = folder or Path(self._temporary.name if self._temporary else "")
         self.mesh_name = f"local-{secrets.token_hex(4)}"
         self.nodes: dict[str, LocalNode] = {}
-        self._options = (*options, "--threads", str(threads))
+        shared = () if measure_each else ("--measurements-dir", str(self.folder / "measurements"))
+        self._options = (*options, *shared, "--threads", str(threads))
 
-    def __enter__(self) -> "LocalMesh":
+    def __enter__(self) -> "Self":
         return self
 
     def __exit__(
@@ -150,12 +174,29 @@ class LocalMesh:
         node = self.nodes[name] if name is not None else next(iter(self.nodes.values()))
         return Client(node.broker_url)
 
+    def serve(
+        self, file: Path, name: str, *, split: int = 1, image: ImageWish | None = None
+    ) -> ModelStatus:
+        """Add a model at the first node and wait until it is served by `split` stages or more."""
+        node = next(iter(self.nodes.values()))
+        with Client(node.broker_url) as client:
+            wish = AddModelRequest(
+                model_id=upload(node.http_url, file),
+                name=name,
+                min_stages=split,
+                image=image,
+                replace=True,
+            )
+            client.ask(Verb.MODEL_ADD, wish, AddModelReply, timeout_s=ADD_TIMEOUT_S)
+            return await_serving(client, name, stages=split)
+
     def logs(self) -> str:
         """The end of every node's log."""
-        parts = []
-        for file in sorted(self.folder.glob("*/log.txt")):
-            parts.append(f"--- {file.parent.name}\n{file.read_text(errors='replace')[-4000:]}")
-        return "\n".join(parts)
+        files = sorted(self.folder.glob("*/log.txt"))
+        ends = [file.read_text(errors="replace")[-_LOG_TAIL_CHARS:] for file in files]
+        return "\n".join(
+            f"--- {file.parent.name}\n{end}" for file, end in zip(files, ends, strict=True)
+        )
 
 
 def await_status(
@@ -173,16 +214,31 @@ def await_status(
         time.sleep(POLL_S)
 
 
+def await_serving(client: Client, name: str, *, stages: int = 1) -> ModelStatus:
+    """Wait until a model is served by so many stages or more, all of them ready."""
+
+    def serving(status: StatusReply) -> ModelStatus | None:
+        for model in status.models:
+            ready = all(stage.state is StageState.READY for stage in model.stages)
+            if model.name == name and model.state == "serving" and ready:
+                return model if len(model.stages) >= stages else None
+        return None
+
+    return await_status(
+        client, serving, timeout_s=SERVE_TIMEOUT_S, what=f"{name} in {stages} stages"
+    )
+
+
 @contextlib.contextmanager
 def local_mesh(count: int, *options: str) -> Iterator[LocalMesh]:
-    """A mesh of `count` nodes named node-1, node-2, …"""
+    """A mesh of `count` nodes, named from node-1 on."""
     with LocalMesh() as mesh:
         mesh.start_all(tuple(f"node-{i + 1}" for i in range(count)), *options)
         yield mesh
 
 
 def _environment() -> Mapping[str, str]:
-    """This process's environment without settings that would reach the nodes."""
+    """The environment without settings of the mesh, which would reach the nodes."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("MESH_")}
     return {**kept, "PYTHONUNBUFFERED": "1"}
 

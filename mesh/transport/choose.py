@@ -11,16 +11,19 @@ from mesh.transport.ports import free_port
 
 def choose_broker(
     *,
-    url: str = "",
+    wish: str = "",
     bind: str = "",
     port: int = 0,
     max_packet_bytes: int = MAX_PACKET_BYTES,
 ) -> Broker:
-    """Port 0 is 1883 or the next free one. Raises: BrokerError, UsageError for a bad URL."""
-    if url:
-        return ExternalBroker(url)
-    mosquitto = find_mosquitto()
-    if mosquitto is None and amqtt_version() is None:
+    """`wish` is "mosquitto", "embedded", an URL, or empty; port 0 is 1883 or the next free one.
+
+    Raises: BrokerError, UsageError for a bad URL.
+    """
+    if wish not in {"", "mosquitto", "embedded"}:
+        return ExternalBroker(wish)
+    mosquitto = None if wish == "embedded" else find_mosquitto()
+    if mosquitto is None and (wish == "mosquitto" or amqtt_version() is None):
         raise BrokerError(no_broker_message())
     port = port or free_port(bind, DEFAULT_PORT)
     if mosquitto is not None:

@@ -5,7 +5,6 @@ import os
 import sys
 from pathlib import Path
 
-import mesh
 from mesh.errors import BrokerError
 from mesh.fleet.broker_url import BrokerUrl
 from mesh.transport.await_broker import await_broker
@@ -81,5 +80,5 @@ def no_broker_message() -> str:
 
 def _search_path() -> str:
     """Let the child import this very package, installed or not."""
-    ours = str(Path(mesh.__file__).parents[1])
+    ours = str(Path(__file__).parents[2])
     return os.pathsep.join(filter(None, [ours, os.environ.get("PYTHONPATH", "")]))

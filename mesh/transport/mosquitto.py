@@ -53,7 +53,6 @@ class MosquittoBroker:
         self._max_packet_bytes = max_packet_bytes
         self._version = ""
         self._child: Child | None = None
-        self._directory: Path | None = None
 
     @property
     def kind(self) -> str:
@@ -72,8 +71,10 @@ class MosquittoBroker:
         check_free(self._bind, self._url.port)
         self._version = self._version or _version(self._program)
         try:
-            self._child = self._prepare()
-            await_broker(self._child, self._url, kind="mosquitto")
+            # It reads its configuration at the start only: nothing is left after a kill -9.
+            with tempfile.TemporaryDirectory(prefix="edge-mesh-broker-") as directory:
+                self._child = self._prepare(Path(directory))
+                await_broker(self._child, self._url, kind="mosquitto")
         except OSError as error:
             self.stop()
             raise BrokerError(f"mosquitto's configuration cannot be written: {error}") from error
@@ -88,20 +89,16 @@ class MosquittoBroker:
         child, self._child = self._child, None
         if child is not None:
             child.stop()
-        directory, self._directory = self._directory, None
-        if directory is not None:
-            shutil.rmtree(directory, ignore_errors=True)
 
-    def _prepare(self) -> Child:
+    def _prepare(self, directory: Path) -> Child:
         user = _unprivileged_user()
-        self._directory = Path(tempfile.mkdtemp(prefix="edge-mesh-broker-"))
-        file = self._directory / "mosquitto.conf"
+        file = directory / "mosquitto.conf"
         text = configuration(
             port=self._url.port, bind=self._bind, max_packet_bytes=self._max_packet_bytes
         )
         file.write_text(text, encoding="ascii")
         if user:
-            shutil.chown(self._directory, user)
+            shutil.chown(directory, user)
             shutil.chown(file, user)
         command = [str(self._program), "-c", str(file)]
         return Child(command, {"PATH": os.defpath, **BROKER_ENVIRONMENT}, user)

@@ -143,7 +143,7 @@ def test_a_constant_of_the_wrong_size_is_damage() -> None:
     [
         ("hey_jarvis", r"\(IF\)"),
         ("melspectrogram", "not fixed"),
-        ("okay_nabu_stateful", r"\(CALL_ONCE\)|\(VAR_HANDLE\)"),
+        ("okay_nabu", r"\(CALL_ONCE\)|\(VAR_HANDLE\)"),
         ("face_landmark_with_attention", "CUSTOM:Landmarks2TransformMatrix"),
     ],
 )

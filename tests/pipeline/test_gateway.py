@@ -5,7 +5,13 @@ from dataclasses import replace
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from mesh.ids import Epoch, ModelId, NodeId, PlanId, RequestKey
 from mesh.model.tensor import DataType, TensorSpec
@@ -475,5 +481,7 @@ class AnyTraffic(RuleBasedStateMachine):
         assert self.gateway.next_due_s() is None
 
 
-class AnyTrafficTest(AnyTraffic.TestCase):  # type: ignore[misc, name-defined]
-    settings = settings(max_examples=80, stateful_step_count=40, deadline=None)
+def test_any_traffic_gives_one_answer_per_request_by_its_deadline() -> None:
+    run_state_machine_as_test(
+        AnyTraffic, settings=settings(max_examples=80, stateful_step_count=40)
+    )

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from mesh.errors import UsageError
+from mesh.errors import InfeasibleError, UsageError
 from mesh.planning import Objective, solve
 from mesh.planning.published import ScheduledStage, read_case, schedule_of
 
@@ -77,7 +77,7 @@ def test_memory_must_be_strictly_below() -> None:
         ScheduledStage(device="only", first_layer=1, last_layer=48),
     )
     case["device_types"]["RCC-VE-C2000"]["mem_MB"] = need / 1048576
-    with pytest.raises(Exception, match="only lacks 1 byte"):
+    with pytest.raises(InfeasibleError, match="only lacks 1 byte"):
         solve(read_case(json.dumps(case)).problem)
 
 

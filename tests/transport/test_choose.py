@@ -19,7 +19,7 @@ def install(monkeypatch: pytest.MonkeyPatch, *, mosquitto: Path | None, amqtt: s
 
 def test_a_given_url_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
     install(monkeypatch, mosquitto=Path("/m"), amqtt="1")
-    assert isinstance(choose_broker(url="mqtt://host"), ExternalBroker)
+    assert isinstance(choose_broker(wish="mqtt://host"), ExternalBroker)
 
 
 def test_then_mosquitto(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,34 @@
+"""What the demo measured, for `--json`."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from mesh.demo.load import LoadReport
+
+
+@dataclass(slots=True, kw_only=True)
+class DemoFigures:
+    """Filled in step by step."""
+
+    found_each_other_s: float = 0.0
+    predicted_requests_per_s: float = 0.0
+    pipeline_requests_per_s: float = 0.0
+    single_requests_per_s: float = 0.0
+    checked: int = 0
+    equal: int = 0
+    kill_sent: int = 0
+    kill_answered: int = 0
+    kill_failed: int = 0
+    kill_wrong: int = 0
+    kill_longest_pause_s: float = 0.0
+
+    def take_kill(self, report: LoadReport) -> None:
+        """What the run with the kill in it did."""
+        self.kill_sent = report.sent
+        self.kill_answered = report.answered
+        self.kill_failed = len(report.failures)
+        self.kill_wrong = report.wrong
+        self.kill_longest_pause_s = report.longest_pause_s()
+
+    def members(self) -> dict[str, Any]:
+        return asdict(self)

@@ -1,0 +1,220 @@
+"""`mesh model add`: checks a file here, uploads it to a node, and waits until the mesh serves it."""
+
+import argparse
+import contextlib
+
+from mesh.cli import ask_lines, plan_view
+from mesh.cli.model_file import Offer, check_offer
+from mesh.cli.model_wait import Awaited, wait_until_served
+from mesh.cli.options import (
+    Parser,
+    add_connection,
+    add_json,
+    at_least_one,
+    decimal,
+    examples,
+    existing_file,
+    seconds,
+)
+from mesh.cli.plan import PLANNING_TIMEOUT_S, ask_plan
+from mesh.cli.session import Asker, Session, ask_status
+from mesh.cli.steps import Step, Steps, steps_for
+from mesh.cli.terminal import cleaned
+from mesh.errors import RemoteError, UsageError
+from mesh.ids import ModelId
+from mesh.store.disk import hash_file
+from mesh.store.manifest import ChannelOrder, ResizeMode
+from mesh.wire import codec
+from mesh.wire.control import (
+    AddModelReply,
+    AddModelRequest,
+    ImageWish,
+    PlanReply,
+    StatusReply,
+    Verb,
+)
+
+CHECK_TIMEOUT_S = 150.0
+"""The node reads the whole file and runs it once before it answers."""
+WAIT_S = 300.0
+
+
+def configure(parser: Parser) -> None:
+    parser.description = (
+        "Serve a .tflite file: check it here, upload it to one node, wait until every node\n"
+        "has fetched and measured it and a plan is live. Then show the plan."
+    )
+    parser.epilog = examples(
+        "mesh model add pose.tflite",
+        "mesh model add mobilenet.tflite --name lens --image --labels labels.txt",
+        "mesh model add detector.tflite --split 3      # at least three stages",
+        "mesh model add pose-v2.tflite --name pose --replace",
+    )
+    parser.add_argument("file", metavar="FILE", type=existing_file, help="the .tflite file")
+    parser.add_argument("--name", help="what clients call it (default: the file's name)")
+    parser.add_argument(
+        "--split",
+        type=at_least_one,
+        default=1,
+        metavar="N",
+        help="use at least N stages, also where one node would be faster",
+    )
+    parser.add_argument("--replace", action="store_true", help="take over a name that is in use")
+    parser.add_argument("--no-wait", action="store_true", help="return as soon as it is added")
+    parser.add_argument(
+        "--wait",
+        type=seconds,
+        default=WAIT_S,
+        metavar="SECONDS",
+        help="how long to wait until it is served (%(default)g)",
+    )
+    _add_image_options(parser)
+    add_json(parser)
+    add_connection(parser)
+
+
+def _add_image_options(parser: Parser) -> None:
+    defaults = ImageWish()
+    group = parser.add_argument_group(
+        "pictures", "How JPEG and PNG become the input: value = pixel (0 to 255) × scale + offset."
+    )
+    group.add_argument("--image", action="store_true", help="insist that it takes pictures")
+    group.add_argument(
+        "--image-scale", type=decimal, metavar="X", help=f"default {defaults.scale:.6f} (1/255)"
+    )
+    group.add_argument("--image-offset", type=decimal, metavar="Y", help="default 0")
+    group.add_argument(
+        "--image-mode",
+        choices=[mode.value for mode in ResizeMode],
+        help=f"how it gets the model's size (default {defaults.mode})",
+    )
+    group.add_argument(
+        "--image-channels",
+        choices=[order.value for order in ChannelOrder],
+        help=f"default {defaults.channels}",
+    )
+    group.add_argument(
+        "--labels", type=existing_file, metavar="FILE", help="class names, one a line"
+    )
+
+
+def run(args: argparse.Namespace, session: Session) -> int:
+    offer = check_offer(
+        args.file,
+        name=args.name,
+        min_stages=args.split,
+        image=_image_wish(args),
+        labels_path=args.labels,
+    )
+    where = session.whereabouts(args)
+    with (
+        contextlib.closing(session.connect(where)) as asker,
+        contextlib.closing(steps_for(session.terminal, quiet=args.json)) as steps,
+    ):
+        adding = _Adding(session, asker, steps, offer, timeout_s=where.timeout_s)
+        added = adding.add(may_replace=args.replace)
+        plan = None if args.no_wait else adding.await_plan(added, wait_s=args.wait)
+        room_bytes = plan_view.rooms(adding.status())
+        url = asker.url
+    if args.json:
+        session.terminal.show_json(
+            **codec.to_plain(added), is_serving=plan is not None, plan=codec.to_plain(plan)
+        )
+        return 0
+    if plan is not None:
+        session.terminal.show(plan_view.render(plan, room_bytes, session.terminal.canvas))
+    else:
+        session.terminal.show(f"{offer.name} was added; `mesh status` shows when it is served")
+    lines = ask_lines.ask_lines(
+        offer, url=url, base_topic=where.base_topic, options=_own_options(args)
+    )
+    session.terminal.show("\n".join(("", "Ask it:", *(f"  {line}" for line in lines))))
+    return 0
+
+
+def _image_wish(args: argparse.Namespace) -> ImageWish | None:
+    given = {
+        name: value
+        for name in ("scale", "offset", "mode", "channels")
+        if (value := getattr(args, f"image_{name}")) is not None
+    }
+    if given.get("scale") == 0:
+        raise UsageError("--image-scale must not be 0: every picture would be the same")
+    return ImageWish(**given) if given or args.image else None
+
+
+class _Adding:
+    """The steps on the way, in the order of the methods."""
+
+    def __init__(
+        self, session: Session, asker: Asker, steps: Steps, offer: Offer, *, timeout_s: float
+    ) -> None:
+        self._session = session
+        self._asker = asker
+        self._steps = steps
+        self._offer = offer
+        self._timeout_s = timeout_s
+
+    def status(self) -> StatusReply:
+        return ask_status(self._asker, self._timeout_s)
+
+    def add(self, *, may_replace: bool) -> AddModelReply:
+        """Upload the file and have it served."""
+        status = self.status()
+        if not may_replace:
+            self._check_taken(status)
+        model_id = self._upload(status)
+        self._steps.show([Step(label="checking")])
+        request = AddModelRequest(
+            model_id=model_id,
+            name=self._offer.name,
+            min_stages=self._offer.min_stages,
+            image=self._offer.image,
+            labels=self._offer.labels,
+            replace=may_replace,
+        )
+        reply = self._asker.ask(Verb.MODEL_ADD, request, AddModelReply, timeout_s=CHECK_TIMEOUT_S)
+        return cleaned(reply)
+
+    def await_plan(self, added: AddModelReply, *, wait_s: float) -> PlanReply:
+        """Wait until it is served and ask by which plan."""
+        wait_until_served(
+            Awaited(name=added.name, model_id=added.model_id, min_stages=self._offer.min_stages),
+            ask=self.status,
+            steps=self._steps,
+            now_s=self._session.now_s,
+            pause=self._session.pause,
+            timeout_s=wait_s,
+        )
+        return ask_plan(self._asker, added.name, timeout_s=PLANNING_TIMEOUT_S)
+
+    def _check_taken(self, status: StatusReply) -> None:
+        """What the node would refuse too, but only after the upload."""
+        offer = self._offer
+        taken = [model.model_id for model in status.models if model.name == offer.name]
+        if taken and taken[0] != hash_file(offer.path):
+            raise UsageError(
+                f"another model is served as {offer.name!r}: choose another --name, or --replace it"
+            )
+
+    def _upload(self, status: StatusReply) -> ModelId:
+        url = next((node.http_url for node in status.nodes if node.node_id == status.asked), "")
+        if not url:
+            raise RemoteError("the node does not say where it takes model files")
+        label = f"uploading {self._offer.path.name}"
+
+        def on_progress(done: int, total: int) -> None:
+            self._steps.show([Step(label=label, done=done, total=total, is_bytes=True)])
+
+        return self._session.upload(url, self._offer.path, on_progress)
+
+
+def _own_options(args: argparse.Namespace) -> list[str]:
+    options: list[str] = []
+    if args.url:
+        return ["--url", args.url]
+    if args.mesh_name:
+        options += ["--mesh", args.mesh_name]
+    for interface in args.mdns_interfaces or ():
+        options += ["--interface", interface]
+    return options

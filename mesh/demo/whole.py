@@ -1,0 +1,56 @@
+"""The whole model in one process on this machine: what every answer of the mesh is held against."""
+
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mesh.model import read_model
+from mesh.runtime.detect import detect_runtime
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from typing_extensions import Self
+
+TIMEOUT_S = 60.0
+
+
+class WholeModel:
+    """One interpreter with the uncut file. Raises: MeshError where it cannot be run."""
+
+    def __init__(self, file: Path, *, threads: int = 1) -> None:
+        model = read_model(file.read_bytes())
+        self.inputs = model.inputs
+        self.outputs = model.outputs
+        self._loaded = detect_runtime().load(
+            file, inputs=model.inputs, outputs=model.outputs, threads=threads, timeout_s=TIMEOUT_S
+        )
+
+    def __enter__(self) -> "Self":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def run(self, inputs: "Sequence[bytes]") -> "Mapping[str, bytes]":
+        """Outputs by name, as raw bytes; `inputs` in the model's order."""
+        outputs = self._loaded.invoke(inputs, timeout_s=TIMEOUT_S).outputs
+        return {spec.name: data for spec, data in zip(self.outputs, outputs, strict=True)}
+
+    def arrays(self, inputs: "Sequence[bytes]") -> "dict[str, npt.NDArray[Any]]":
+        """The same inputs by name, as arrays."""
+        return {
+            spec.name: np.frombuffer(data, spec.data_type.numpy_name).reshape(spec.shape)
+            for spec, data in zip(self.inputs, inputs, strict=True)
+        }
+
+    def close(self) -> None:
+        self._loaded.close()
