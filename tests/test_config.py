@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mesh.config import Config, load
+from mesh.config import Config, default_data_dir, load
 from mesh.errors import UsageError
 
 
@@ -161,3 +161,21 @@ def test_any_file_gives_a_configuration_or_a_usage_error(
     except UsageError:
         return
     assert isinstance(config, Config)
+
+
+def test_data_lies_where_the_user_may_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    assert default_data_dir() == Path("/var/lib/edge-mesh")
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    monkeypatch.setenv("XDG_DATA_HOME", "/data")
+    assert default_data_dir() == Path("/data/edge-mesh")
+    monkeypatch.delenv("XDG_DATA_HOME")
+    assert default_data_dir() == Path.home() / ".local" / "share" / "edge-mesh"
+
+
+@pytest.mark.parametrize(
+    ("broker", "url"),
+    [("", ""), ("mosquitto", ""), ("embedded", ""), ("mqtt://a:1883", "mqtt://a:1883")],
+)
+def test_only_a_url_names_a_broker_that_runs_elsewhere(broker: str, url: str) -> None:
+    assert load({}, {"MESH_BROKER": broker}).broker_url == url

@@ -50,11 +50,12 @@ class Canvas:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """`flexible` columns are cut short where the width does not suffice."""
+    """Where the width does not suffice, `flexible` columns are cut short, or fold if they `wrap`."""
 
     title: str
     is_number: bool = False
     flexible: bool = False
+    wraps: bool = False
 
 
 Cell = str | Text
@@ -69,11 +70,11 @@ def table(
         grid.add_column(
             column.title,
             justify="right" if column.is_number else "left",
-            no_wrap=not column.flexible,
+            no_wrap=not (column.flexible or column.wraps),
             overflow="ellipsis",
         )
     for row in rows:
-        grid.add_row(*(_one_line(cell) for cell in row))
+        grid.add_row(*map(_cell, columns, row))
     return Padding(grid, (0, 0, 0, indent), expand=False)
 
 
@@ -95,7 +96,13 @@ def labelled(
     return Padding(grid, (0, 0, 0, indent), expand=False)
 
 
-def _one_line(cell: Cell) -> Text:
+def clip(text: str, cells: int) -> str:
+    """At most so many characters, the last one "…" where some are missing."""
+    return text if len(text) <= cells else text[: cells - 1] + "…"
+
+
+def _cell(column: Column, cell: Cell) -> Text:
     text = Text(cell) if isinstance(cell, str) else cell.copy()
-    text.no_wrap, text.overflow = True, "ellipsis"
+    if not column.wraps:
+        text.no_wrap, text.overflow = True, "ellipsis"
     return text

@@ -22,6 +22,14 @@ def size(size_bytes: float | None) -> str:
     return MISSING if size_bytes is None else wording.size(size_bytes)
 
 
+def memory(size_bytes: float | None) -> str:
+    """As "3.1 GiB" or "612 MiB": short, for what changes all the time."""
+    if size_bytes is None:
+        return MISSING
+    gib = size_bytes / (1 << 30)
+    return f"{gib:.1f} GiB" if gib >= 0.95 else f"{size_bytes / (1 << 20):.0f} MiB"
+
+
 def mebibytes(size_bytes: float | None) -> str:
     """As "31.2 MiB", nothing else than MiB; a dash for 0, which means that nobody has said."""
     if not size_bytes:

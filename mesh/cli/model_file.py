@@ -5,14 +5,19 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from mesh.errors import BadPayloadError, InvalidModelError, UnsupportedModelError, UsageError
+from mesh.cli.labels import read_labels
+from mesh.errors import (
+    BadPayloadError,
+    InvalidModelError,
+    ModelError,
+    UnsupportedModelError,
+    UsageError,
+)
 from mesh.model import Model, read_model, uncuttable_reason
 from mesh.model.tensor import TensorSpec
 from mesh.pipeline.image import image_input
-from mesh.store.manifest import MAX_LABEL_CHARS, MAX_LABELS, check_model_name
+from mesh.store.manifest import check_model_name
 from mesh.wire.control import ImageWish
-
-_MAX_LABELS_BYTES = MAX_LABELS * (4 * MAX_LABEL_CHARS + 2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +51,7 @@ def check_offer(
 ) -> Offer:
     """Raises: InvalidModelError, UnsupportedModelError, UsageError."""
     chosen = check_model_name(name if name is not None else _name_of(path))
-    labels = _read_labels(labels_path) if labels_path is not None else ()
+    labels = read_labels(labels_path) if labels_path is not None else ()
     inputs = _read_inputs(path, min_stages)
     offer = Offer(
         path=path, name=chosen, inputs=inputs, min_stages=min_stages, image=image, labels=labels
@@ -73,7 +78,10 @@ def _read_inputs(path: Path, min_stages: int) -> tuple[TensorSpec, ...]:
         raise UsageError(f"{path} cannot be read: {error.strerror or error}") from error
     except ValueError as error:  # an empty file cannot be mapped
         raise InvalidModelError(f"{path.name} is no .tflite file: it is empty") from error
-    model = read_model(content)
+    try:
+        model = read_model(content)
+    except ModelError as error:
+        raise type(error)(f"{path.name}: {error}") from error
     _check_split(model, path, min_stages)
     return model.inputs
 
@@ -82,22 +90,3 @@ def _check_split(model: Model, path: Path, min_stages: int) -> None:
     reason = uncuttable_reason(model) if min_stages > 1 else None
     if reason is not None:
         raise UnsupportedModelError(f"{path.name} cannot be split: {reason}")
-
-
-def _read_labels(path: Path) -> tuple[str, ...]:
-    """One label a line. Raises: UsageError."""
-    try:
-        with path.open("rb") as file:
-            text = file.read(_MAX_LABELS_BYTES + 1).decode()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"labels {path} cannot be read: {error}") from error
-    labels = tuple(line.strip() for line in text.splitlines())
-    if len(labels) > MAX_LABELS or len(text) > _MAX_LABELS_BYTES:
-        raise UsageError(f"labels {path}: at most {MAX_LABELS} labels are allowed")
-    for i, label in enumerate(labels):
-        if len(label) > MAX_LABEL_CHARS or not label.isprintable():
-            raise UsageError(
-                f"labels {path}, line {i + 1}: a label is printable and has at most "
-                f"{MAX_LABEL_CHARS} characters"
-            )
-    return labels

@@ -88,37 +88,40 @@ def _figures(model: ModelStatus, names: Mapping[NodeId, str]) -> Iterator[tuple[
     if model.bottleneck is not None:
         where = figures.with_names(model.bottleneck, names)
         yield "bottleneck", f"{where}, {figures.milliseconds(model.bottleneck_s)}"
-        yield "predicted", _predicted(model)
-    if model.answered or model.failed or model.in_flight or model.queued:
+        rate = figures.rate(figures.per_second(model.bottleneck_s))
+        yield "predicted", f"{rate}, answers in {figures.milliseconds(model.latency_s)}"
+    if len(model.stages) > 1:
+        yield "single node", _alone(model)
+    if model.stages:
         yield "measured", _measured(model)
-    elif model.state == "serving":
-        yield "measured", "no requests in the last minute"
+        yield "requests", _requests(model)
     if model.problem is not None:
         problem = figures.with_names(model.problem, names)
         is_passing = model.problem.startswith("not planned yet")
         yield "waiting" if is_passing else "problem", Text(problem, WARNING if is_passing else BAD)
 
 
-def _predicted(model: ModelStatus) -> str:
-    rate = figures.rate(figures.per_second(model.bottleneck_s))
-    text = f"{rate}, answers in {figures.milliseconds(model.latency_s)}"
+def _alone(model: ModelStatus) -> str:
     alone = figures.per_second(model.single_node_s)
     if alone is None:
-        return f"{text}; no node could run it alone"
-    if len(model.stages) == 1:
-        return text
-    return f"{text}; the best node alone {figures.rate(alone)}"
+        return "none could run it alone"
+    if not model.bottleneck_s or model.single_node_s is None:
+        return figures.rate(alone)
+    return f"{figures.rate(alone)}; this is {model.single_node_s / model.bottleneck_s:.2g}× that"
 
 
-def _measured(model: ModelStatus) -> Text:
-    parts = [figures.rate(model.requests_per_s)]
-    if model.p50_s is not None:
-        parts.append(f"p50 {figures.milliseconds(model.p50_s)}")
-    if model.p95_s is not None:
-        parts.append(f"p95 {figures.milliseconds(model.p95_s)}")
-    parts.append(f"{model.answered:,} answered")
-    waiting = f", {model.in_flight} in flight, {model.queued} queued"
-    failed = (f", {model.failed:,} failed", BAD if model.failed else "")
+def _measured(model: ModelStatus) -> str:
+    if model.requests_per_s <= 0:
+        return "no requests in the last minute"
+    return (
+        f"{figures.rate(model.requests_per_s)}, p50 {figures.milliseconds(model.p50_s)}, "
+        f"p95 {figures.milliseconds(model.p95_s)}"
+    )
+
+
+def _requests(model: ModelStatus) -> Text:
     return Text.assemble(
-        ", ".join(parts), failed, waiting if model.in_flight or model.queued else ""
+        f"{model.answered:,} answered, ",
+        (f"{model.failed:,} failed", BAD if model.failed else ""),
+        f", {model.in_flight:,} in flight, {model.queued:,} queued",
     )

@@ -31,11 +31,11 @@ _STAGES = (
     Column(title="OF FREE"),
 )
 _RIVALS = (
-    Column(title=""),
-    Column(title="NODES", flexible=True),
+    Column(title="* chosen"),
+    Column(title="NODES", wraps=True),
     Column(title="REQUESTS/S", is_number=True),
     Column(title="ANSWERS IN", is_number=True),
-    Column(title="BOTTLENECK", flexible=True),
+    Column(title="BOTTLENECK", wraps=True),
 )
 _BAR_CELLS = 10
 
@@ -68,7 +68,7 @@ def _parts(
     yield table(_STAGES, rows, indent=2)
     yield labelled(_figures(plan), indent=2)
     yield Text()
-    yield table(_RIVALS, (_rival(option) for option in (plan.chosen, *plan.alternatives)), indent=2)
+    yield table(_RIVALS, (_rival(plan, option) for option in _options(plan)), indent=2)
     if plan.left_out:
         yield Text()
         yield Text("  left out", style=FAINT)
@@ -116,15 +116,22 @@ def _figures(plan: PlanReply) -> Iterator[tuple[str, Cell]]:
 
 def _measured(plan: PlanReply, predicted: float | None) -> str:
     measured = plan.measured_requests_per_s or 0.0
-    share = f" ({measured / predicted:.0%} of what is predicted)" if predicted else ""
-    return f"{figures.rate(measured)} at this node in the last minute{share}"
+    share = f", {measured / predicted:.0%} of what is predicted" if predicted else ""
+    return f"{figures.rate(measured)} in the last minute{share}"
 
 
-def _rival(option: PlanOption) -> tuple[Cell, ...]:
+def _options(plan: PlanReply) -> tuple[PlanOption, ...]:
+    """The rivals; the chosen one by itself only where it is none of them (a split that was forced)."""
+    is_rival = any(option.stages == plan.chosen.stages for option in plan.alternatives)
+    return plan.alternatives if is_rival else (plan.chosen, *plan.alternatives)
+
+
+def _rival(plan: PlanReply, option: PlanOption) -> tuple[Cell, ...]:
+    is_chosen = option.stages == plan.chosen.stages
     names = dict.fromkeys(part.node_name for part in option.stages)
     rate = figures.per_second(option.bottleneck_s)
     return (
-        Text(option.title, style=HEADING if option.title == "chosen" else ""),
+        Text.assemble(option.title, (" *" if is_chosen else "", HEADING)),
         " → ".join(names),
         figures.MISSING if rate is None else figures.rate(rate).split(" ")[0],
         figures.milliseconds(option.latency_s),

@@ -14,6 +14,7 @@ from mesh.cli.canvas import (
     WARNING,
     Canvas,
     Column,
+    clip,
     labelled,
     paragraph,
     table,
@@ -22,15 +23,18 @@ from mesh.wire.control import NodeStatus, StatusReply
 from mesh.wire.documents import Activity
 
 _COLUMNS = (
-    Column(title="NODE", flexible=True),
+    Column(title="NODE"),
     Column(title="BOARD", flexible=True),
     Column(title="STATE"),
     Column(title="LOAD", is_number=True),
     Column(title="TEMP", is_number=True),
     Column(title="FREE", is_number=True),
-    Column(title="BROKER", flexible=True),
-    Column(title="RUNTIME", flexible=True),
+    Column(title="BROKER"),
+    Column(title="RUNTIME"),
 )
+_NAME_CELLS = 16
+_WIDE = 96
+"""From this width on there is room for versions."""
 _STATE_STYLES = {"ready": GOOD, "lost": BAD, "suspect": BAD, "unheard": FAINT, "stopped": FAINT}
 _BAR_CELLS = 20
 
@@ -45,7 +49,8 @@ def _parts(status: StatusReply, canvas: Canvas, trouble: str) -> Iterator[Render
         yield paragraph(f"no answer now: {trouble}", style=BAD)
     yield _title(status)
     yield Text()
-    yield table(_COLUMNS, (_node_row(node) for node in status.nodes))
+    is_wide = canvas.width >= _WIDE
+    yield table(_COLUMNS, (_node_row(node, is_wide=is_wide) for node in status.nodes))
     busy = [(node, activity) for node in status.nodes for activity in node.activities]
     if busy:
         yield Text()
@@ -68,41 +73,39 @@ def _title(status: StatusReply) -> Text:
     away = len(status.nodes) - here
     nodes = f"{figures.count(here, 'node')} ready" + (f", {away} not" if away else "")
     models = figures.count(len(status.models), "model")
+    legend = " · * coordinates" if any(node.is_coordinator for node in status.nodes) else ""
     return Text.assemble(
-        (f"mesh {status.mesh_name}", HEADING), (f" · {nodes} · {models} · asked {asked}", FAINT)
+        (f"mesh {status.mesh_name}", HEADING),
+        (f" · {nodes} · {models} · asked {asked}{legend}", FAINT),
     )
 
 
-def _node_row(node: NodeStatus) -> tuple[Text | str, ...]:
-    name = Text.assemble(node.name, (" *" if node.is_coordinator else "", HEADING))
-    if node.state in {"lost", "unheard"}:
-        missing = figures.MISSING
-        return (name, node.board or missing, _state(node), *([missing] * 3), _broker(node), missing)
+def _node_row(node: NodeStatus, *, is_wide: bool) -> tuple[Text | str, ...]:
+    missing = figures.MISSING
+    mark = " *" if node.is_coordinator else ""
+    speaks = node.state not in {"lost", "unheard"}
+    load = node.load_1min if speaks else None
     return (
-        name,
-        node.board or figures.MISSING,
-        _state(node),
-        figures.MISSING if node.load_1min is None else f"{node.load_1min:.2f}",
-        _heat(node),
-        figures.size(node.memory_available_bytes),
-        _broker(node),
-        node.runtime or figures.MISSING,
+        Text.assemble(clip(node.name, _NAME_CELLS), (mark, HEADING)),
+        node.board or missing,
+        Text(node.state, style=_STATE_STYLES.get(node.state, WARNING)),
+        missing if load is None else f"{load:.2f}",
+        _heat(node) if speaks else missing,
+        figures.memory(node.memory_available_bytes if speaks else None),
+        _product(node.broker_kind, is_wide=is_wide),
+        _product(node.runtime, is_wide=is_wide),
     )
-
-
-def _state(node: NodeStatus) -> Text:
-    return Text(node.state, style=_STATE_STYLES.get(node.state, WARNING))
 
 
 def _heat(node: NodeStatus) -> Text:
     degrees = figures.temperature(node.temperature_c)
-    return Text(f"{degrees} !", style=BAD) if node.throttled else Text(degrees)
+    return Text(f"{degrees}!", style=BAD) if node.throttled else Text(degrees)
 
 
-def _broker(node: NodeStatus) -> str:
-    """Its kind; which version, --json says."""
-    kind = node.broker_kind.split(" ")[0]
-    return f"{kind} (slow)" if "embedded" in node.broker_kind else kind or figures.MISSING
+def _product(text: str, *, is_wide: bool) -> str:
+    """As "mosquitto 2.0.11"; the name alone where there is little room."""
+    words = text.split(" ")[: 2 if is_wide else 1]
+    return clip(" ".join(words), 2 * _NAME_CELLS if is_wide else _NAME_CELLS) or figures.MISSING
 
 
 def _activity(canvas: Canvas, node: NodeStatus, activity: Activity) -> tuple[str, Text]:
@@ -124,8 +127,6 @@ def _remarks(status: StatusReply) -> Iterator[RenderableType]:
     notes = [*status.notes]
     if lost:
         notes.insert(0, f"lost: {', '.join(lost)}; forgotten in 10 minutes unless seen again")
-    if any(node.is_coordinator for node in status.nodes):
-        notes.append("* = coordinator: plans who runs what")
     if notes:
         yield Text()
         yield labelled((("note", note) for note in notes), label_style=WARNING)

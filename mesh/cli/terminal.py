@@ -14,7 +14,7 @@ from mesh.cli.canvas import Canvas
 SCHEMA_VERSION = 1
 """Of every JSON object that a command prints."""
 PLAIN_WIDTH = 80
-MIN_WIDTH, MAX_WIDTH = 40, 120
+MIN_WIDTH, MAX_WIDTH = 60, 120
 MAX_TEXT_CHARS = 2000
 
 T = TypeVar("T")
@@ -122,6 +122,7 @@ def _finite(value: Any) -> Any:
 
 def _columns_of(stream: TextIO) -> int:
     try:
-        return os.get_terminal_size(stream.fileno()).columns
+        # A serial console says 0.
+        return os.get_terminal_size(stream.fileno()).columns or PLAIN_WIDTH
     except (OSError, ValueError):
         return PLAIN_WIDTH

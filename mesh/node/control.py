@@ -204,11 +204,14 @@ class Control:
             self._hooks.catalogue(topic.node_id, payload)
         else:
             self.view = learn(self.view, topic, payload)
-        if topic.fact is Fact.PEERS and payload:
-            peers = codec.decode(PeersDocument, payload, max_bytes=MAX_DOCUMENT_BYTES)
-            for peer in peers.peers:
+            self._follow_gossip(topic)
+            self.review_soon()
+
+    def _follow_gossip(self, topic: FactTopic) -> None:
+        document = self.view[topic.node_id].peers
+        if topic.fact is Fact.PEERS and document is not None:
+            for peer in document.peers:
                 self.found(peer.node_id, peer.broker_url, own_word=False)
-        self.review_soon()
 
     def _introduced(self, url: str, topic: FactTopic, payload: bytes) -> None:
         """A retained advert at a seed or a shared broker: a node says where it is reached."""
@@ -229,7 +232,7 @@ class Control:
         self.members = membership.step(
             before, event, now_s=self._loop.now_s(), patience=self._patience
         )
-        if self.members != before:
+        if _gist(self.members) != _gist(before):
             self._log_changes(before)
             self.review_soon()
 
@@ -395,6 +398,22 @@ class Control:
 def draw_boot_id() -> BootId:
     """A new life's id."""
     return BootId(secrets.token_hex(4))
+
+
+def _gist(members: membership.Members) -> dict[NodeId, tuple[object, ...]]:
+    """What of the members is a reason to look at everything: load and temperature are none."""
+    return {
+        node_id: (
+            member.presence,
+            member.broker_url,
+            member.boot_id,
+            _state(member),
+            (member.heartbeat.lease_term, member.heartbeat.lease_holder)
+            if member.heartbeat is not None
+            else None,
+        )
+        for node_id, member in members.items()
+    }
 
 
 def _state(member: Member) -> NodeState | None:

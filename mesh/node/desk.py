@@ -1,16 +1,16 @@
 """Where clients ask: each request message gets exactly one reply, an answer or an error."""
 
 import logging
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from mesh.errors import BadTopicError, MeshError, OverloadedError
+from mesh.errors import BadTopicError, MeshError, OverloadedError, TooLargeError
 from mesh.ids import NodeId
 from mesh.model.tensor import LayerRange
 from mesh.node.dispatcher import Dispatcher
 from mesh.node.loop import Loop
+from mesh.node.replies import Call, Replies
 from mesh.pipeline.gateway import Answer
 from mesh.pipeline.image import to_tensor
 from mesh.store.manifest import ModelManifest
@@ -19,7 +19,6 @@ from mesh.wire import oip, oip_reply, payload
 from mesh.wire.documents import Plan
 from mesh.wire.frame import StageTime
 from mesh.wire.infer import (
-    ErrorReply,
     ImagePayload,
     InferRequest,
     InferResponse,
@@ -28,24 +27,10 @@ from mesh.wire.infer import (
     StageTiming,
     Timing,
 )
-from mesh.wire.refusal import Refusal, refusal_of
+from mesh.wire.refusal import refusal_of
 from mesh.wire.topics import RequestTopic, Service, TopicSpace
 
 _log = logging.getLogger("mesh.desk")
-
-MAX_UNSENT = 1024
-"""Replies kept while the node's own broker is away."""
-RETRY_AFTER_S = 0.5
-"""The hint given with OVERLOADED and NO_PLAN."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Call:
-    """One request message: where its reply goes."""
-
-    reply_topic: str
-    correlation_data: bytes | None
-    model_name: str
 
 
 class Desk:
@@ -61,7 +46,7 @@ class Desk:
         no_plan_reason: Callable[[ModelManifest], str],
         node_name: Callable[[NodeId], str],
         control: Callable[[RequestTopic, bytes, Callable[[bytes], None]], None],
-        publish: Callable[[Message], bool],
+        publish: Callable[[Message], None],
         limits: PayloadLimits,
         timeout_s: float,
         max_parsing: int,
@@ -73,51 +58,59 @@ class Desk:
         self._no_plan_reason = no_plan_reason
         self._node_name = node_name
         self._control = control
-        self._publish = publish
+        self._replies = Replies(loop, publish)
         self._limits = limits
         self._timeout_s = timeout_s
         self._max_parsing = max_parsing
         self._parsing = 0
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="desk")
-        self._unsent: deque[Message] = deque(maxlen=MAX_UNSENT)
 
     def close(self) -> None:
         self._worker.shutdown(wait=False, cancel_futures=True)
 
     def connected(self) -> None:
         """The own broker is back: say what could not be said."""
-        for _ in range(len(self._unsent)):
-            self._say(self._unsent.popleft())
+        self._replies.say_unsent()
 
-    def request(self, topic: RequestTopic, message: Message) -> None:
-        """A request message arrived."""
-        call = _Call(
-            reply_topic=self._topics.response(topic),
+    def request(self, topic: RequestTopic | None, message: Message) -> None:
+        """A request message arrived; `topic` None: on a topic that the protocol does not know."""
+        mirrored = self._topics.mirrored(message.topic)
+        if mirrored is None or message.retain:
+            return  # no request; or one that the broker has kept, which was answered when it came
+        call = Call(
+            reply_topic=mirrored,
             correlation_data=message.correlation_data,
-            model_name=topic.target,
+            model_name=topic.target if topic is not None else "",
         )
-        if message.response_topic is not None:
-            try:
-                wished = self._topics.check_response_topic(message.response_topic)
-            except BadTopicError as error:
-                self._refuse(call, refusal_of(error))
-                return
-            call = replace(call, reply_topic=wished)
+        try:
+            call = self._addressed(call, message.response_topic)
+            self._begin(topic, call, message)
+        except MeshError as error:
+            self._replies.refuse(call, refusal_of(error), oip.id_of(message.payload, self._limits))
+
+    def _addressed(self, call: Call, response_topic: str | None) -> Call:
+        """Raises: BadTopicError."""
+        if response_topic is None:
+            return call
+        return replace(call, reply_topic=self._topics.check_response_topic(response_topic))
+
+    def _begin(self, topic: RequestTopic | None, call: Call, message: Message) -> None:
+        """Raises: MeshError."""
+        if topic is None:
+            raise BadTopicError(
+                f"requests go to {self._topics.base}/request/infer/MODEL or …/infer/MODEL/REPLY_ID, "
+                "names of letters, digits, '_', '.', ':' and '-'"
+            )
         if topic.service is Service.CONTROL:
-            self._control(topic, message.payload, lambda reply: self._reply(call, reply))
+            self._control(topic, message.payload, lambda reply: self._replies.say(call, reply))
         else:
             self._infer(call, message)
 
-    def _infer(self, call: _Call, message: Message) -> None:
-        try:
-            manifest = self._find_model(call.model_name)
-            if self._parsing >= self._max_parsing:
-                raise OverloadedError(
-                    f"{self._parsing} requests are being read already: send later"
-                )
-        except MeshError as error:
-            self._refuse(call, refusal_of(error))
-            return
+    def _infer(self, call: Call, message: Message) -> None:
+        """Raises: UnknownModelError, OverloadedError."""
+        manifest = self._find_model(call.model_name)
+        if self._parsing >= self._max_parsing:
+            raise OverloadedError(f"{self._parsing} requests are being read already: send later")
         self._parsing += 1
         work = self._worker.submit(_read, manifest, message, self._limits)
         work.add_done_callback(
@@ -126,7 +119,7 @@ class Desk:
 
     def _was_read(
         self,
-        call: _Call,
+        call: Call,
         manifest: ModelManifest,
         message: Message,
         work: "Future[InferRequest]",
@@ -136,7 +129,7 @@ class Desk:
         if error is not None:
             if not isinstance(error, MeshError):
                 _log.error("a request could not be read", exc_info=error)
-            self._refuse(call, refusal_of(error), _id_of(manifest, message, self._limits))
+            self._replies.refuse(call, refusal_of(error), oip.id_of(message.payload, self._limits))
             return
         request = work.result()
         given = [t for t in (request.timeout_s, message.expiry_s) if t is not None]
@@ -150,10 +143,10 @@ class Desk:
         )
 
     def _answered(
-        self, call: _Call, manifest: ModelManifest, request: InferRequest, answer: Answer
+        self, call: Call, manifest: ModelManifest, request: InferRequest, answer: Answer
     ) -> None:
         if answer.refusal is not None:
-            self._refuse(call, answer.refusal, request.id)
+            self._replies.refuse(call, answer.refusal, request.id)
             return
         response = InferResponse(
             id=request.id,
@@ -169,20 +162,24 @@ class Desk:
             timing=self._timing(answer),
         )
         work = self._worker.submit(
-            oip_reply.encode_response, response, binary=request.binary_output
+            _encode, response, binary=request.binary_output, limits=self._limits
         )
         work.add_done_callback(
             lambda done: self._loop.post(lambda: self._was_encoded(call, request, done))
         )
 
-    def _was_encoded(self, call: _Call, request: InferRequest, work: "Future[bytes]") -> None:
+    def _was_encoded(self, call: Call, request: InferRequest, work: "Future[bytes]") -> None:
         error = work.exception()
         if error is not None:
-            _log.error("a reply could not be encoded", exc_info=error)
-            self._refuse(call, refusal_of(error), request.id)
+            if not isinstance(error, MeshError):
+                _log.error("a reply could not be encoded", exc_info=error)
+            self._replies.refuse(call, refusal_of(error), request.id)
             return
-        self._reply(
-            call, work.result(), content_type=oip_reply.content_type(binary=request.binary_output)
+        self._replies.say(
+            call,
+            work.result(),
+            content_type=oip_reply.content_type(binary=request.binary_output),
+            request_id=request.id,
         )
 
     def _timing(self, answer: Answer) -> Timing:
@@ -208,33 +205,6 @@ class Desk:
             compute_s=time.compute_s,
         )
 
-    def _refuse(self, call: _Call, refusal: Refusal, request_id: str | None = None) -> None:
-        hint_s = RETRY_AFTER_S if refusal.retryable else None
-        reply = ErrorReply(
-            id=request_id,
-            model_name=call.model_name,
-            message=refusal.message,
-            code=refusal.code,
-            retryable=refusal.retryable,
-            retry_after_s=hint_s,
-        )
-        self._reply(call, oip_reply.encode_error(reply))
-
-    def _reply(self, call: _Call, content: bytes, content_type: str = "application/json") -> None:
-        self._say(
-            Message(
-                topic=call.reply_topic,
-                payload=content,
-                qos=1,
-                correlation_data=call.correlation_data,
-                content_type=content_type,
-            )
-        )
-
-    def _say(self, message: Message) -> None:
-        if not self._publish(message):
-            self._unsent.append(message)
-
 
 def _read(manifest: ModelManifest, message: Message, limits: PayloadLimits) -> InferRequest:
     parsed = payload.parse_request(
@@ -245,11 +215,12 @@ def _read(manifest: ModelManifest, message: Message, limits: PayloadLimits) -> I
     return parsed
 
 
-def _id_of(manifest: ModelManifest, message: Message, limits: PayloadLimits) -> str | None:
-    """The id of a request that could not be served, where it can be read at all."""
-    try:
-        root, _ = oip.split(message.payload, manifest.inputs, limits, binary=None)
-    except MeshError:
-        return None
-    found = root.get("id")
-    return found if isinstance(found, str) else None
+def _encode(response: InferResponse, *, binary: bool, limits: PayloadLimits) -> bytes:
+    """Raises: TooLargeError."""
+    content = oip_reply.encode_response(response, binary=binary)
+    if len(content) > limits.max_payload_bytes:
+        raise TooLargeError(
+            f"The answer has {len(content)} bytes, at most {limits.max_payload_bytes} are sent: "
+            'ask for fewer "outputs", or for raw ones with "binary_data_output"'
+        )
+    return content

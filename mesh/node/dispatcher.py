@@ -101,8 +101,12 @@ class Dispatcher:
 
     def _answer(self, answer: Answer) -> None:
         on_answer = self._waiting.pop(answer.key, None)
-        if on_answer is not None:
+        if on_answer is None:
+            return
+        try:
             on_answer(answer)
+        except Exception:  # noqa: BLE001 - a fault in one reply must not cost the others theirs
+            _log.exception("an answer could not be handed over")
 
     def _keep_ticking(self) -> None:
         """Tick only while something is under way: an idle node sleeps."""

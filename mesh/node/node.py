@@ -129,7 +129,7 @@ class Node:
             no_plan_reason=self._no_plan_reason,
             node_name=self._name_of,
             control=reception.handle,
-            publish=self._post.publish_own,
+            publish=self._post.say,
             limits=PayloadLimits(max_payload_bytes=config.max_payload_bytes),
             timeout_s=config.request_timeout_s,
             max_parsing=config.max_queue,

@@ -15,13 +15,16 @@ _log = logging.getLogger("mesh.post")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listeners:
-    """Who is told what; called on the loop's thread. The first argument is the broker's URL."""
+    """Who is told what; called on the loop's thread. The first argument is the broker's URL.
+
+    What came on a topic that the protocol does not know goes to `request` with None.
+    """
 
     connected: Callable[[str], None]
     disconnected: Callable[[str], None]
     fact: Callable[[str, FactTopic, bytes], None]
     frame: Callable[[FrameTopic, bytes], None]
-    request: Callable[[RequestTopic, Message], None]
+    request: Callable[[RequestTopic | None, Message], None]
 
 
 class Post:
@@ -72,16 +75,22 @@ class Post:
             self._buses.pop(url).close()
 
     def publish_own(self, message: Message) -> bool:
-        """Publish at the own broker; False while there is no connection to it."""
-        bus = self._buses.get(self._own_url)
-        if bus is None or not bus.is_connected:
-            return False
+        """Publish at the own broker; False when that failed."""
         try:
-            bus.publish(message)
+            self.say(message)
+        except NotConnectedError:
+            return False
         except MeshError as error:
             _log.warning("publishing on %s failed: %s", message.topic, error)
             return False
         return True
+
+    def say(self, message: Message) -> None:
+        """Publish at the own broker. Raises: TransportError, TooLargeError, OverloadedError, BadTopicError."""
+        bus = self._buses.get(self._own_url)
+        if bus is None:
+            raise NotConnectedError("the node's own broker is closed")
+        bus.publish(message)
 
     def send_frame(self, url: str, node_id: NodeId, lane: Lane, frame: frames.Frame) -> None:
         """Send a frame to a node at its broker. Raises: TransportError, TooLargeError, OverloadedError."""
@@ -118,5 +127,5 @@ class Post:
             listeners.fact(url, topic, message.payload)
         elif isinstance(topic, FrameTopic) and topic.node_id == self._me:
             listeners.frame(topic, message.payload)
-        elif isinstance(topic, RequestTopic) and url == self._own_url:
+        elif not isinstance(topic, FrameTopic) and url == self._own_url:
             listeners.request(topic, message)

@@ -20,7 +20,7 @@ from mesh.node.control import Control
 from mesh.node.library import Library
 from mesh.node.status import Snapshot, name_of, status
 from mesh.node.workshop import Wish
-from mesh.planning import Solution, explain, solve
+from mesh.planning import Bottleneck, Solution, explain, solve
 from mesh.store.manifest import ChannelOrder, ImageOptions, ModelManifest, ResizeMode
 from mesh.wire import codec, control
 from mesh.wire.control import (
@@ -210,6 +210,13 @@ class Reception:
     def _left_out(self, node_id: NodeId, reason: str) -> LeftOut:
         return LeftOut(node_id=node_id, node_name=name_of(self._fleet.view, node_id), reason=reason)
 
+    def _named(self, bottleneck: Bottleneck) -> str:
+        """The bottleneck in words, with the nodes' names for their ids."""
+        text = str(bottleneck)
+        for node_id in bottleneck.node_ids:
+            text = text.replace(node_id, name_of(self._fleet.view, node_id))
+        return text
+
     def _option(self, title: str, facts: ModelFacts, solution: Solution) -> PlanOption:
         parts = []
         for stage in solution.stages:
@@ -225,13 +232,12 @@ class Reception:
                     memory_bytes=stage.memory_bytes,
                 )
             )
-        names = [name_of(self._fleet.view, n) for n in solution.bottleneck.node_ids]
         return PlanOption(
             title=title,
             stages=tuple(parts),
             bottleneck_s=solution.bottleneck_s,
             latency_s=solution.latency_s,
-            bottleneck=f"{solution.bottleneck.kind.value}: {' → '.join(names)}",
+            bottleneck=self._named(solution.bottleneck),
         )
 
 

@@ -163,7 +163,8 @@ class Gateway:
             return []
         lane = self._close(request)
         total_s = now_s - request.arrived_s
-        lane.statistics.answered(now_s, total_s)
+        if request.pinned is None:
+            lane.statistics.answered(now_s, total_s)
         answer = Answer(
             key=request.key,
             outputs=outputs,

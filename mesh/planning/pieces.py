@@ -15,7 +15,7 @@ class Pieces:
     """`boundaries[i]` is the operator at which piece i starts; the last one is the model's end.
 
     `boundary_bytes` has one entry per boundary (the request at 0, the reply at the end), the other
-    tuples one per piece. `stage_memory_bytes` is what any stage needs beside its weights.
+    tuples one per piece. `arena_bytes` is what any stage needs beside its weights.
     """
 
     boundaries: tuple[int, ...]

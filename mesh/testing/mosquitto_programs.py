@@ -72,11 +72,12 @@ class Subscription:
 @contextlib.contextmanager
 def mosquitto_sub(url: str, topic_filter: str, *options: str) -> Iterator[Subscription]:
     """Run mosquitto_sub, subscribed when this returns; it ends by itself after `TIMEOUT_S`."""
-    command = ["mosquitto_sub", *_where(url), "-q", "1", "-t", topic_filter]
+    # Line by line also into a pipe.
+    command = ["stdbuf", "-oL", "mosquitto_sub", *_where(url), "-q", "1", "-t", topic_filter]
     # -d tells when it has subscribed; -F marks the lines that are messages.
     command += ["-d", "-F", f"{_MARK} %t %x", "-W", f"{TIMEOUT_S:.0f}", *options]
     with subprocess.Popen(
-        ["stdbuf", "-oL", *command],
+        command,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -7,6 +7,7 @@
 `mesh.Client` is what programs use; this one is for tests, which have to see what others would.
 """
 
+import socket
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -101,10 +102,9 @@ class MqttClient:
     def _connect(self, url: str) -> Client:
         where = parse_broker_url(url)
         version = MQTTProtocolVersion.MQTTv5 if self._v5 else MQTTProtocolVersion.MQTTv311
-        client = Client(
-            CallbackAPIVersion.VERSION2, protocol=version, reconnect_on_failure=False
-        )
+        client = Client(CallbackAPIVersion.VERSION2, protocol=version, reconnect_on_failure=False)
         accepted = threading.Event()
+        client.on_socket_open = _send_at_once
         client.on_connect = lambda *_: accepted.set()
         client.on_message = self._on_message
         client.on_subscribe = self._on_subscribe
@@ -152,3 +152,7 @@ class MqttClient:
         with self._changed:
             self.ended = str(code)
             self._changed.notify_all()
+
+
+def _send_at_once(_client: Client, _data: Any, opened: Any) -> None:
+    opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

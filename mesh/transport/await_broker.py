@@ -2,6 +2,8 @@
 
 from time import monotonic
 
+import psutil
+
 from mesh.errors import BrokerError
 from mesh.fleet.broker_url import BrokerUrl
 from mesh.transport.child import Child
@@ -17,7 +19,7 @@ def await_broker(child: Child, url: BrokerUrl, *, kind: str) -> None:
     deadline_s = monotonic() + START_TIMEOUT_S
     pause_s = _FIRST_PAUSE_S
     child.start()
-    while not _answers(url):
+    while not (_listens(child.pid, url.port) and _answers(url)):
         if child.wait(pause_s):
             raise BrokerError(f"{kind} ended at its start at port {url.port}: {child.last_words}")
         if monotonic() > deadline_s:
@@ -25,9 +27,22 @@ def await_broker(child: Child, url: BrokerUrl, *, kind: str) -> None:
                 f"{kind} did not answer at {url} within {START_TIMEOUT_S:.0f} s: {child.last_words}"
             )
         pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
-    # Somebody answers: make sure that it is this child, and not one that got the port before it.
-    if child.wait(_FIRST_PAUSE_S):
-        raise BrokerError(f"{kind} ended at its start at port {url.port}: {child.last_words}")
+
+
+def _listens(pid: int | None, port: int) -> bool:
+    """Whether it is this process that has the port: another's broker may have taken it meanwhile."""
+    if pid is None:
+        return False
+    try:
+        process = psutil.Process(pid)
+        # psutil 6 renamed `connections`; Debian 12 has 5.9.
+        sockets = getattr(process, "net_connections", None) or process.connections
+        return any(
+            one.status == psutil.CONN_LISTEN and one.laddr.port == port
+            for one in sockets(kind="tcp")
+        )
+    except psutil.Error:
+        return False
 
 
 def _answers(url: BrokerUrl) -> bool:

@@ -11,7 +11,7 @@ from mesh.transport.filters import check_topic
 from mesh.transport.port import Message
 
 MAX_PACKET_BYTES = 268_435_455  # the largest that may be announced (§3.1.2.11.4)
-MAX_CORRELATION_BYTES = 4096
+MAX_CORRELATION_BYTES = 65_535  # all that MQTT 5 allows (§1.5.6): a reply brings back what came
 MAX_CONTENT_TYPE_CHARS = 256
 _MAX_EXPIRY_S = 2**32 - 1
 

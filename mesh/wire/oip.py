@@ -76,6 +76,18 @@ def split(
     return oip_json.read_object(payload), memoryview(b"")
 
 
+def id_of(payload: bytes, limits: PayloadLimits) -> str | None:
+    """Return the id of a request that cannot be served, where one can be read cheaply.
+
+    Beyond `max_header_bytes`, and in what is no JSON, only an id that comes first is found.
+    """
+    try:
+        root, _ = oip_json.read_leading_object(payload, max_bytes=limits.max_header_bytes)
+        return _id(root.get("id"))
+    except RequestError:
+        return oip_json.leading_id(payload, max_chars=MAX_ID_CHARS)
+
+
 def _check_json_size(payload: bytes, inputs: Sequence[TensorSpec], limits: PayloadLimits) -> None:
     """Parsed JSON takes up to twenty times its length: refuse what no sound request needs."""
     elements = sum(math.prod(spec.shape) for spec in inputs)

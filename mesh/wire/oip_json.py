@@ -8,6 +8,9 @@ from mesh.errors import BadPayloadError
 
 _MAX_INTEGER_DIGITS = 400  # the largest float64 has 309
 _OBJECT_START = re.compile(rb"[ \t\r\n]{0,64}\{")
+_ID_FIRST = re.compile(
+    rb'[ \t\r\n]{0,64}\{[ \t\r\n]{0,64}"id"[ \t\r\n]{0,64}:[ \t\r\n]{0,64}("(?:[^"\\]|\\.){0,1536}")'
+)
 
 
 def looks_like_object(payload: bytes) -> bool:
@@ -40,6 +43,16 @@ def read_leading_object(payload: bytes, *, max_bytes: int) -> tuple[dict[str, An
             raise BadPayloadError(f"No JSON header ends in the first {max_bytes} bytes") from error
         raise _not_json(error) from error
     return _as_object(value), size_bytes
+
+
+def leading_id(payload: bytes, *, max_chars: int) -> str | None:
+    """Return the text of an "id" that begins the object, whatever follows; else None."""
+    match = _ID_FIRST.match(payload)
+    try:
+        found = None if match is None else str(_DECODER.decode(match[1].decode()))
+    except ValueError:
+        return None
+    return found if found is not None and len(found) <= max_chars else None
 
 
 def _not_json(error: Exception) -> BadPayloadError:

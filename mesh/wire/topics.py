@@ -19,7 +19,8 @@ TOPIC_VERSION = 1
 _LEVEL = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 _NODE_ID = re.compile(r"[0-9a-f]{16}")
 _MODEL_ID = re.compile(r"[0-9a-f]{64}")
-MAX_TOPIC_CHARS = 512
+MAX_TOPIC_BYTES = 512
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # MQTT 5, 1.5.4: brokers may refuse them
 
 
 class Fact(Enum):
@@ -123,7 +124,7 @@ class TopicSpace:
     def parse(self, text: str) -> Topic | None:
         """Take a topic apart; None for one that the protocol does not know."""
         prefix = self.base + "/"
-        if len(text) > MAX_TOPIC_CHARS or not text.startswith(prefix):
+        if len(text) > MAX_TOPIC_BYTES or not text.startswith(prefix):
             return None
         levels = text[len(prefix) :].split("/")
         if not all(_LEVEL.fullmatch(level) for level in levels):
@@ -134,17 +135,26 @@ class TopicSpace:
         except (KeyError, ValueError):
             return None
 
+    def mirrored(self, text: str) -> str | None:
+        """Where to say that a topic below `request/` is none that is served; None for any other."""
+        path = text.removeprefix(f"{self.base}/request")
+        is_request = path != text and path[:1] in {"", "/"}
+        if not is_request or not _is_plain(text) or len(text.encode()) > MAX_TOPIC_BYTES:
+            return None
+        return f"{self.base}/response{path}"
+
     def check_response_topic(self, text: str) -> str:
         """Refuse a client's ResponseTopic that would loop or forge.
 
         A reply may go anywhere outside this mesh's own subtree, and inside it only below
         `response/`. Raises: BadTopicError.
         """
-        if not text or len(text) > MAX_TOPIC_CHARS:
-            raise BadTopicError(f"the response topic must have 1 to {MAX_TOPIC_CHARS} characters")
-        if any(char in text for char in "+#\0") or text.startswith("$"):
+        if not 1 <= len(text.encode(errors="surrogatepass")) <= MAX_TOPIC_BYTES:
+            raise BadTopicError(f"the response topic must have 1 to {MAX_TOPIC_BYTES} bytes")
+        if "+" in text or "#" in text or text.startswith("$") or not _is_plain(text):
             raise BadTopicError(
-                "the response topic holds '+', '#', NUL or starts with '$': name one plain topic"
+                "the response topic holds '+', '#' or control characters, or starts with '$': "
+                "name one plain topic"
             )
         if text.startswith(self.base + "/") and not text.startswith(f"{self.base}/response/"):
             raise BadTopicError(
@@ -152,6 +162,11 @@ class TopicSpace:
                 "choose a topic of your own"
             )
         return text
+
+
+def _is_plain(text: str) -> bool:
+    """No control characters, and sound Unicode."""
+    return _CONTROL.search(text) is None and not any("\ud800" <= c <= "\udfff" for c in text)
 
 
 def _parse_frame(rest: list[str]) -> FrameTopic | None:

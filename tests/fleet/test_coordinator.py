@@ -270,6 +270,18 @@ def test_a_plan_is_made_prepared_checked_and_live() -> None:
     assert fleet.is_quiet()
 
 
+def test_one_question_is_asked_at_a_time() -> None:
+    fleet = a_pair()
+    fleet.review()
+    asked = fleet.pending
+    for _ in range(3):
+        fleet.pending = []
+        fleet.review()
+        assert fleet.pending == []
+    fleet.pending = asked
+    assert set(fleet.run().nodes()) == {A, B}
+
+
 def test_one_node_that_can_do_it_alone_is_a_plan() -> None:
     fleet = a_fleet(a=Board(name="ann")).run()
     assert fleet.nodes() == [A]

@@ -193,6 +193,16 @@ def test_a_full_queue_refuses() -> None:
     assert refusal_code(outcomes[3]) == "OVERLOADED"
 
 
+def test_requests_under_way_at_their_deadline_make_room_for_those_that_wait() -> None:
+    gateway = a_gateway(a_plan(), max_in_flight=1)
+    submit(gateway, a_request(0, timeout_s=1.0))
+    submit(gateway, a_request(1, timeout_s=1.0))
+    submit(gateway, a_request(2, timeout_s=5.0))
+    actions = gateway.tick(now_s=1.0)
+    assert [answer.key[0] for answer in answers(actions)] == [0, 1]
+    assert sends(actions)[-1].frame.request_key[0] == 2
+
+
 def test_a_removed_model_refuses_what_waits_and_what_is_under_way() -> None:
     gateway = a_gateway(a_plan(), max_in_flight=1)
     for i in range(3):

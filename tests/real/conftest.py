@@ -1,6 +1,7 @@
 """Meshes of real node processes, and what the whole model answers in one process."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,10 @@ import pytest
 from mesh.model import read_model
 from mesh.model.tensor import TensorSpec
 from mesh.runtime.detect import detect_runtime
+from mesh.testing.asker import Asker
 from mesh.testing.local_mesh import LocalMesh
+from mesh.testing.models import residual_cnn
+from mesh.wire.control import ImageWish
 
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -67,3 +71,47 @@ def mesh_of_three(tmp_path: Path) -> Iterator[LocalMesh]:
     with LocalMesh(tmp_path) as mesh:
         mesh.start_all(("node-1", "node-2", "node-3"))
         yield mesh
+
+
+SIGNED_IMAGE = ImageWish(scale=1 / 127.5, offset=-1.0)
+"""Not the defaults, so that a test sees whether they travel with the model."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Serving:
+    """A mesh that serves the residual CNN as "residual" in two stages."""
+
+    mesh: LocalMesh
+    file: Path
+    whole: WholeModel
+    image: ImageWish
+    nodes: tuple[str, ...]
+    """Names of the nodes, the one with the first stage first."""
+
+    def url(self, node: str) -> str:
+        return self.mesh.nodes[node].broker_url
+
+    def asker(self, node: str, *, v5: bool = True) -> Asker:
+        sound = self.whole.draw(0)["image"].tobytes()
+        return Asker(self.url(node), "residual", sound, v5=v5)
+
+
+@pytest.fixture(scope="module")
+def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    """Two nodes that take at most 128 KiB a message."""
+    folder = tmp_path_factory.mktemp("mesh")
+    file = folder / "residual.tflite"
+    file.write_bytes(residual_cnn("float32"))
+    whole = WholeModel(file)
+    with LocalMesh(folder, options=("--max-payload", "128KiB")) as mesh:
+        mesh.start_all(("node-1", "node-2"))
+        model = mesh.serve(file, "residual", split=2, image=SIGNED_IMAGE)
+        nodes = tuple(stage.node_name for stage in model.stages)
+        yield Serving(mesh=mesh, file=file, whole=whole, image=SIGNED_IMAGE, nodes=nodes)
+    whole.close()
+
+
+@pytest.fixture(params=["first stage", "last stage"])
+def asked(request: pytest.FixtureRequest, serving: Serving) -> str:
+    """The name of the node that clients talk to: any must do."""
+    return serving.nodes[0 if request.param == "first stage" else -1]

@@ -7,6 +7,7 @@ from mesh.fleet.broker_url import BrokerUrl
 from mesh.transport import await_broker as module
 from mesh.transport.await_broker import await_broker
 from mesh.transport.child import Child
+from mesh.transport.mosquitto import MosquittoBroker, find_mosquitto
 from mesh.transport.ports import free_port
 
 LOCAL = "127.0.0.1"
@@ -28,3 +29,18 @@ def test_a_child_that_never_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(BrokerError, match="did not answer"):
         await_broker(silent, nobody(), kind="it")
     silent.stop()
+
+
+@pytest.mark.real
+def test_anothers_broker_at_the_port_is_not_taken_for_the_child() -> None:
+    port = free_port(LOCAL, 18890)
+    program = find_mosquitto()
+    assert program is not None
+    another = MosquittoBroker(program, port=port, bind=LOCAL)
+    another.start()
+    try:
+        late = Child(("/bin/sh", "-c", "exit 3"), {"PATH": os.defpath}, user="")
+        with pytest.raises(BrokerError, match="ended at its start"):
+            await_broker(late, BrokerUrl(host=LOCAL, port=port), kind="it")
+    finally:
+        another.stop()

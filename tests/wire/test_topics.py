@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from mesh.errors import BadTopicError
 from mesh.ids import ModelId, NodeId
 from mesh.wire.topics import (
-    MAX_TOPIC_CHARS,
+    MAX_TOPIC_BYTES,
     Fact,
     FactTopic,
     FrameTopic,
@@ -117,7 +117,7 @@ def test_no_topic_is_too_strange(text: str) -> None:
         "mesh/1/request/infer/" + "m" * 65,
         "mesh/1/response/infer/m",
         "$share/mesh/mesh/1/request/infer/m",
-        "mesh/1/request/infer/m" + "/x" * MAX_TOPIC_CHARS,
+        "mesh/1/request/infer/m" + "/x" * MAX_TOPIC_BYTES,
     ],
 )
 def test_a_topic_that_the_protocol_does_not_know(text: str) -> None:
@@ -138,7 +138,7 @@ def test_a_topic_that_the_protocol_does_not_know(text: str) -> None:
         f"mesh/1/frame/{NODE}/result",
         "mesh/1/",
         "mesh/1/responses/x",
-        "x" * (MAX_TOPIC_CHARS + 1),
+        "x" * (MAX_TOPIC_BYTES + 1),
     ],
 )
 def test_a_response_topic_that_loops_or_forges_is_refused(text: str) -> None:
@@ -161,3 +161,37 @@ def test_an_accepted_response_topic_is_never_heard_by_a_node(text: str) -> None:
         return
     for heard in (SPACE.all_requests(shared=False), SPACE.all_facts(), SPACE.all_frames(NODE)):
         assert not matches(heard, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "mirrored"),
+    [
+        ("mesh/1/request/infer/m/r", "mesh/1/response/infer/m/r"),
+        ("mesh/1/request/train/a b", "mesh/1/response/train/a b"),
+        ("mesh/1/request", "mesh/1/response"),
+        ("mesh/1/requests/infer/m", None),
+        ("mesh/1/response/infer/m", None),
+        (f"mesh/1/node/{NODE}/advert", None),
+        ("mesh/1/request/a\0b", None),
+        ("mesh/1/request/\ud800", None),
+        ("mesh/1/request/" + "é" * MAX_TOPIC_BYTES, None),
+    ],
+)
+def test_a_request_that_is_not_served_is_answered_where_its_reply_would_be(
+    text: str, mirrored: str | None
+) -> None:
+    assert SPACE.mirrored(text) == mirrored
+
+
+@given(st.text(max_size=40) | st.text(max_size=40).map(lambda text: f"mesh/1/request/{text}"))
+def test_a_mirrored_topic_is_never_heard_by_a_node(text: str) -> None:
+    mirrored = SPACE.mirrored(text)
+    if mirrored is not None:
+        assert SPACE.parse(mirrored) is None
+        assert SPACE.mirrored(mirrored) is None
+
+
+@pytest.mark.parametrize("text", ["\ud800", "a\x07b", "é" * (MAX_TOPIC_BYTES // 2 + 1)])
+def test_a_response_topic_that_brokers_refuse_is_refused(text: str) -> None:
+    with pytest.raises(BadTopicError):
+        SPACE.check_response_topic(text)

@@ -1,0 +1,165 @@
+from dataclasses import replace
+
+import pytest
+
+from mesh.fleet.plans import (
+    WORTHWHILE_GAIN,
+    ModelFacts,
+    broken,
+    is_healthy,
+    is_worthwhile,
+    next_epoch,
+    propose,
+    statuses,
+    unready,
+)
+from mesh.fleet.view import NodeView, View
+from mesh.ids import Epoch, ModelId, NodeId, PlanId
+from mesh.planning import PlanLink, PlanNode, Problem, explain, solve
+from mesh.planning.pieces import Pieces
+from mesh.wire.documents import (
+    Plan,
+    PlanPhase,
+    PlansDocument,
+    PlanStage,
+    StagesDocument,
+    StageState,
+    StageStatus,
+)
+
+A, B, C = (NodeId(letter * 16) for letter in "abc")
+MODEL, OTHER_MODEL = ModelId("0" * 64), ModelId("1" * 64)
+PIECES = Pieces(boundaries=(0, 2, 5), boundary_bytes=(0, 0, 0), weight_bytes=(1, 1), arena_bytes=0)
+FACTS = ModelFacts(model_id=MODEL, name="m", min_stages=1, pieces=PIECES)
+
+
+def a_plan(*nodes: NodeId, epoch: int = 1, bottleneck_s: float = 0.1) -> Plan:
+    return Plan(
+        plan_id=PlanId(f"{epoch:016x}"),
+        epoch=Epoch(epoch),
+        model_id=MODEL,
+        phase=PlanPhase.LIVE,
+        stages=tuple(
+            PlanStage(node_id=node_id, start=i, stop=i + 1, compute_s=0.1, transfer_s=0.0)
+            for i, node_id in enumerate(nodes)
+        ),
+        bottleneck_s=bottleneck_s,
+        bottleneck="",
+        latency_s=0.1,
+        single_node=None,
+        single_node_s=None,
+        verdict="",
+    )
+
+
+def reporting(plan: Plan, stage: int, state: StageState, error: str | None = None) -> NodeView:
+    status = StageStatus(
+        plan_id=plan.plan_id,
+        epoch=plan.epoch,
+        model_id=MODEL,
+        stage=stage,
+        state=state,
+        error=error,
+    )
+    return NodeView(stages=StagesDocument(stages=(status,)))
+
+
+def a_problem(layer_s: float = 0.1) -> Problem:
+    nodes = [
+        PlanNode(node_id=node_id, layer_s=(layer_s,) * 2, stage_s=0.0, memory_bytes=10)
+        for node_id in (A, B)
+    ]
+    link = PlanLink(goodput_bytes_per_s=1e9, message_s=0.0)
+    return Problem(
+        nodes=tuple(nodes),
+        layer_memory_bytes=(1, 1),
+        boundary_bytes=(0, 0, 0),
+        links={(A, B): link, (B, A): link},
+        gateway=A,
+    )
+
+
+def proposed(problem: Problem, epoch: int = 1) -> Plan:
+    solution = solve(problem)
+    return propose(FACTS, solution, explain(problem, solution), epoch=Epoch(epoch))
+
+
+def test_a_plan_speaks_of_operators_not_of_pieces() -> None:
+    plan = proposed(a_problem())
+    assert [(stage.start, stage.stop) for stage in plan.stages] == [(0, 2), (2, 5)]
+    assert plan.phase is PlanPhase.PREPARING
+    assert plan.bottleneck_s == pytest.approx(0.1)
+    assert plan.single_node_s == pytest.approx(0.2)
+    assert plan.single_node in (A, B)
+
+
+def test_a_plans_id_is_that_of_its_content() -> None:
+    assert proposed(a_problem()) == proposed(a_problem())
+    assert proposed(a_problem()).plan_id != proposed(a_problem(), epoch=2).plan_id
+
+
+def test_a_model_measured_as_taking_no_time_still_has_a_plan() -> None:
+    assert proposed(a_problem(layer_s=0.0)).bottleneck_s > 0
+
+
+def test_the_next_epoch_is_above_all_that_anybody_says() -> None:
+    view: View = {
+        A: NodeView(plans=PlansDocument(lease_term=1, plans=(a_plan(A, epoch=4),))),
+        B: NodeView(
+            plans=PlansDocument(
+                lease_term=1, plans=(replace(a_plan(A, epoch=9), model_id=OTHER_MODEL),)
+            )
+        ),
+        C: NodeView(),
+    }
+    assert next_epoch({}, MODEL, None) == 1
+    assert next_epoch(view, MODEL, None) == 5
+    assert next_epoch(view, MODEL, a_plan(A, epoch=7)) == 8
+
+
+def test_a_plan_is_healthy_while_all_its_nodes_are_ready() -> None:
+    assert is_healthy(a_plan(A, B), [A, B, C])
+    assert not is_healthy(a_plan(A, B), [A, C])
+
+
+@pytest.mark.parametrize(
+    ("plan", "min_stages", "worthwhile"),
+    [
+        (a_plan(A, bottleneck_s=0.01), 1, False),  # the same layout, measured again
+        (a_plan(B, bottleneck_s=0.1), 1, False),
+        (a_plan(B, bottleneck_s=0.1 / WORTHWHILE_GAIN + 0.001), 1, False),
+        (a_plan(B, bottleneck_s=0.1 / WORTHWHILE_GAIN - 0.001), 1, True),
+        (a_plan(A, B, bottleneck_s=0.5), 1, False),
+        (a_plan(A, B, bottleneck_s=0.5), 2, True),  # the split asked for
+        (a_plan(A, B, bottleneck_s=0.5), 9, True),  # … as far as it goes
+        (a_plan(B, bottleneck_s=0.1), 9, False),
+    ],
+)
+def test_what_is_worth_a_switch_from_one_node(
+    plan: Plan, min_stages: int, worthwhile: bool
+) -> None:
+    assert is_worthwhile(plan, a_plan(A), min_stages=min_stages) is worthwhile
+
+
+def test_stages_that_are_reported_for_the_plan_count() -> None:
+    plan, other = a_plan(A, B), a_plan(A, B, epoch=2)
+    view = {
+        A: reporting(plan, 0, StageState.READY),
+        B: reporting(other, 1, StageState.READY),
+        C: reporting(plan, 1, StageState.READY),  # not its stage
+    }
+    assert statuses(view, plan).keys() == {0}
+    assert unready(view, plan) == (B,)
+    assert unready({**view, B: reporting(plan, 1, StageState.LOADING)}, plan) == (B,)
+    assert unready({**view, B: reporting(plan, 1, StageState.READY)}, plan) == ()
+
+
+def test_nodes_that_gave_up_say_why() -> None:
+    plan = a_plan(A, B)
+    view = {
+        A: reporting(plan, 0, StageState.FAILED, "no memory"),
+        B: reporting(plan, 1, StageState.FAILED),
+    }
+    assert broken(view, plan) == {A: "no memory", B: "its stage failed"}
+    assert broken(view, None) == {}
+    assert broken(view, a_plan(A, B, epoch=2)) == {}
