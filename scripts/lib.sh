@@ -28,13 +28,33 @@ make_env() {
   say "making the environment $dir ($("$python" --version))"
   rm -rf "$dir"
   "$python" -m venv "$dir" || fail "python3-venv is missing: apt install python3-venv"
-  "$dir/bin/python" -m pip install --quiet --disable-pip-version-check --upgrade pip
-  if [ -t 2 ]; then
-    "$dir/bin/python" -m pip install --disable-pip-version-check --progress-bar on -q "$@"
-  else
-    "$dir/bin/python" -m pip install --disable-pip-version-check -q "$@"
-  fi
+  pip_install "$dir" --upgrade pip
+  pip_install "$dir" "$@"
   printf '%s' "$stamp" >"$dir/.stamp"
+}
+
+# pip_install ENV ARGUMENT...: with a bar in a terminal; pip's own words only when it fails.
+pip_install() {
+  local env=$1 log=$1/pip.log bar=off
+  shift
+  "$env/bin/python" -m pip install --help | grep -q 'on, off, raw' && bar=raw
+  if "$env/bin/python" -m pip install --disable-pip-version-check --progress-bar "$bar" "$@" 2>&1 |
+    tee "$log" | show_downloads; then return; fi
+  grep -vE '^(Progress|WARNING: Location)' "$log" | tail -20 >&2
+  fail "pip could not install $*: see above; is there a network?"
+}
+
+show_downloads() {
+  if [ ! -t 2 ]; then cat >/dev/null; return; fi
+  awk '
+    function bar(share,  i, text) {
+      for (i = 0; i < 24; i++) text = text (i < share * 24 ? "#" : ".")
+      return text
+    }
+    /^ *(Downloading|Using cached)/ { name = $0; sub(/^ *(Downloading|Using cached) /, "", name); sub(/ .*/, "", name) }
+    /^Progress/ { printf "\r\033[K  %s %3d%% %.50s", bar($2 / $4), 100 * $2 / $4, name; fflush() }
+    /^Installing collected/ { printf "\r\033[K  unpacking"; fflush() }
+    END { printf "\r\033[K" }' >&2
 }
 
 have_mosquitto() { PATH="$PATH:/usr/sbin" command -v mosquitto >/dev/null; }

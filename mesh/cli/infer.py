@@ -45,8 +45,9 @@ _PICTURES = {b"\x89PNG\r\n\x1a\n": CONTENT_PNG, b"\xff\xd8\xff": CONTENT_JPEG}
 
 
 def configure(parser: Parser) -> None:
+    parser.usage = "mesh infer MODEL (--image | --payload | --raw | --npz) FILE [options]\n       mesh infer MODEL --random [options]"
     parser.description = (
-        "Ask a model and show its outputs and where the time went. With --count, ask many\n"
+        "Ask a model and show its outputs and where the time went. With --count, ask many "
         "times and show requests per second instead."
     )
     parser.epilog = examples(

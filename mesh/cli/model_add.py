@@ -40,8 +40,9 @@ WAIT_S = 300.0
 
 
 def configure(parser: Parser) -> None:
+    parser.usage = "mesh model add FILE [options]"
     parser.description = (
-        "Serve a .tflite file: check it here, upload it to one node, wait until every node\n"
+        "Serve a .tflite file: check it here, upload it to one node, wait until every node "
         "has fetched and measured it and a plan is live. Then show the plan."
     )
     parser.epilog = examples(

@@ -26,6 +26,7 @@ _STYLES = {"serving": GOOD, "waiting for a node": BAD}
 
 
 def configure(parser: Parser) -> None:
+    parser.usage = "mesh model ls [options]"
     parser.description = "List the models that the mesh serves or is getting ready."
     parser.epilog = examples("mesh model ls", "mesh model ls --json | jq '.models[].name'")
     add_json(parser)

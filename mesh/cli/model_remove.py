@@ -11,8 +11,9 @@ from mesh.wire.control import RemoveModelReply, RemoveModelRequest, Verb
 
 
 def configure(parser: Parser) -> None:
+    parser.usage = "mesh model rm NAME [options]"
     parser.description = (
-        "Stop serving a model on every node and delete its copies. Requests under way\n"
+        "Stop serving a model on every node and delete its copies. Requests under way "
         "are refused; your own file stays where it is."
     )
     parser.epilog = examples("mesh model rm pose")

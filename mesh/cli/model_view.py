@@ -113,10 +113,11 @@ def _alone(model: ModelStatus) -> str:
 def _measured(model: ModelStatus) -> str:
     if model.requests_per_s <= 0:
         return "no requests in the last minute"
-    return (
-        f"{figures.rate(model.requests_per_s)}, p50 {figures.milliseconds(model.p50_s)}, "
-        f"p95 {figures.milliseconds(model.p95_s)}"
-    )
+    rate = figures.rate(model.requests_per_s)
+    if model.p50_s is None or model.p95_s is None:
+        return rate
+    p50, p95 = map(figures.milliseconds, (model.p50_s, model.p95_s))
+    return f"{rate}, p50 {p50}, p95 {p95}"
 
 
 def _requests(model: ModelStatus) -> Text:

@@ -35,9 +35,10 @@ _GIVEN_ONLY = argparse.SUPPRESS
 
 
 def configure(parser: Parser) -> None:
+    parser.usage = "mesh node [options]"
     parser.description = (
-        "Run a node on this machine until Ctrl-C: it finds the other nodes, keeps copies of\n"
-        "the models, runs the stages it is given, and answers clients. Each flag can also be\n"
+        "Run a node on this machine until Ctrl-C: it finds the other nodes, keeps copies of "
+        "the models, runs the stages it is given, and answers clients. Each flag can also be "
         "set as MESH_<NAME> in the environment or in a TOML file; a flag wins over both."
     )
     parser.epilog = examples(

@@ -10,6 +10,7 @@ from typing import NoReturn
 
 from mesh.errors import UsageError
 
+_EXAMPLES = "examples:"
 _SIZE = re.compile(r"(?P<number>\d{1,12}(\.\d{1,6})?)\s*(?P<unit>[kmgt]?i?b?)", re.IGNORECASE)
 _SCALES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 
@@ -21,15 +22,24 @@ class Parser(argparse.ArgumentParser):
         raise UsageError(f"{message} (see `{self.prog} --help`)")
 
 
-def help_format(prog: str) -> argparse.RawDescriptionHelpFormatter:
-    """Wide enough for the options, narrow enough to read."""
+class _HelpFormat(argparse.HelpFormatter):
+    """Fills descriptions, and leaves examples as they are."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        if text.startswith(_EXAMPLES):
+            return text
+        return super()._fill_text(text, width, indent)
+
+
+def help_format(prog: str) -> argparse.HelpFormatter:
+    """80 columns, or what COLUMNS says."""
     columns = shutil.get_terminal_size((80, 24)).columns if os.environ.get("COLUMNS") else 80
-    return argparse.RawDescriptionHelpFormatter(prog, max_help_position=28, width=columns - 2)
+    return _HelpFormat(prog, max_help_position=28, width=columns - 2)
 
 
 def examples(*lines: str) -> str:
     """The end of a command's help."""
-    return "\n".join(("examples:", *(f"  {line}" for line in lines)))
+    return "\n".join((_EXAMPLES, *(f"  {line}" for line in lines)))
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:

@@ -14,9 +14,10 @@ PLANNING_TIMEOUT_S = 30.0
 
 
 def configure(parser: Parser) -> None:
+    parser.usage = "mesh plan NAME [options]"
     parser.description = (
-        "Explain a model's plan: which node runs which layers, what each stage costs,\n"
-        "what sets the pace, how a single node and the best pipeline compare, and why\n"
+        "Explain a model's plan: which node runs which layers, what each stage costs, "
+        "what sets the pace, how a single node and the best pipeline compare, and why "
         "other nodes are left out. Changes nothing."
     )
     parser.epilog = examples(

@@ -19,8 +19,9 @@ WATCH_S = 1.0
 
 
 def configure(parser: Parser) -> None:
+    parser.usage = "mesh status [options]"
     parser.description = (
-        "Show the mesh as one of its nodes sees it: nodes, models, the stages of each\n"
+        "Show the mesh as one of its nodes sees it: nodes, models, the stages of each "
         "live plan, the bottleneck, predicted and measured requests per second, problems."
     )
     parser.epilog = examples(

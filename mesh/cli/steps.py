@@ -66,12 +66,17 @@ class _BarSteps:
         )
         self._tasks: dict[str, TaskID] = {}
 
-        self._progress.start()
-
     def close(self) -> None:
         self._progress.stop()
 
     def show(self, steps: Sequence[Step]) -> None:
+        if steps:
+            self._progress.start()  # harmless when it runs
+        self._update(steps)
+        if not steps:
+            self._progress.stop()  # nothing stays behind: other text may follow
+
+    def _update(self, steps: Sequence[Step]) -> None:
         for step in steps:
             total = step.total or None
             if step.label not in self._tasks:

@@ -8,8 +8,8 @@ from mesh.wire.documents import Link
 
 SMALL_BYTES = 0
 LARGE_BYTES = 256 * 1024
-SIZES_BYTES = (*(SMALL_BYTES,) * 4, *(LARGE_BYTES,) * 4)
-"""The probes of one measurement, in order: the first of each size warms the path."""
+LEAST_LARGE_BYTES = 1024
+_REPEATS = 4
 REFRESH_S = 300.0
 TIMEOUT_S = 10.0
 _SHORTEST_S = 1e-6
@@ -23,6 +23,11 @@ class Sample:
     round_trip_s: float
 
 
+def sizes_bytes(large_bytes: int = LARGE_BYTES) -> tuple[int, ...]:
+    """The probes of one measurement, in order: the first of each size warms the path."""
+    return (*(SMALL_BYTES,) * _REPEATS, *(large_bytes,) * _REPEATS)
+
+
 def estimate(peer: NodeId, samples: Sequence[Sample]) -> Link:
     """The best of each size: noise only adds.
 
@@ -30,6 +35,7 @@ def estimate(peer: NodeId, samples: Sequence[Sample]) -> Link:
     bytes alone. Raises: ValueError without samples of both sizes.
     """
     small_s = min(s.round_trip_s for s in samples if s.size_bytes == SMALL_BYTES)
-    large_s = min(s.round_trip_s for s in samples if s.size_bytes == LARGE_BYTES)
-    extra_s = max(large_s - small_s, _SHORTEST_S)
-    return Link(peer=peer, goodput_bytes_per_s=LARGE_BYTES / extra_s, message_s=small_s / 2)
+    large = [s for s in samples if s.size_bytes != SMALL_BYTES]
+    best = min(large, key=lambda s: s.round_trip_s / s.size_bytes)
+    extra_s = max(best.round_trip_s - small_s, _SHORTEST_S)
+    return Link(peer=peer, goodput_bytes_per_s=best.size_bytes / extra_s, message_s=small_s / 2)

@@ -4,8 +4,16 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from mesh.errors import MeshError
-from mesh.fleet.links import REFRESH_S, SIZES_BYTES, TIMEOUT_S, Sample, estimate
+from mesh.errors import MeshError, TooLargeError
+from mesh.fleet.links import (
+    LARGE_BYTES,
+    LEAST_LARGE_BYTES,
+    REFRESH_S,
+    TIMEOUT_S,
+    Sample,
+    estimate,
+    sizes_bytes,
+)
 from mesh.ids import NodeId, RequestKey
 from mesh.node.loop import Loop
 from mesh.wire.documents import Link, LinksDocument
@@ -22,6 +30,7 @@ class _Series:
     started_s: float
     key: RequestKey
     sent_s: float
+    sizes_bytes: tuple[int, ...]
     samples: list[Sample] = field(default_factory=list)
 
 
@@ -37,6 +46,7 @@ class Probes:
         self._on_change = on_change
         self._series: dict[NodeId, _Series] = {}
         self._links: dict[NodeId, tuple[float, Link]] = {}
+        self._large_bytes = LARGE_BYTES
 
     def document(self) -> LinksDocument:
         return LinksDocument(links=tuple(link for _, (_, link) in sorted(self._links.items())))
@@ -70,9 +80,9 @@ class Probes:
         if series is None or series.key != frame.request_key:
             return
         now_s = self._loop.now_s()
-        size_bytes = SIZES_BYTES[len(series.samples)]
+        size_bytes = series.sizes_bytes[len(series.samples)]
         series.samples.append(Sample(size_bytes=size_bytes, round_trip_s=now_s - series.sent_s))
-        if len(series.samples) < len(SIZES_BYTES):
+        if len(series.samples) < len(series.sizes_bytes):
             self._probe(frame.sender, series)
             return
         del self._series[frame.sender]
@@ -80,12 +90,17 @@ class Probes:
         self._on_change()
 
     def _begin(self, peer: NodeId, now_s: float) -> None:
-        series = _Series(started_s=now_s, key=RequestKey(b""), sent_s=now_s)
+        series = _Series(
+            started_s=now_s,
+            key=RequestKey(b""),
+            sent_s=now_s,
+            sizes_bytes=sizes_bytes(self._large_bytes),
+        )
         self._series[peer] = series
         self._probe(peer, series)
 
     def _probe(self, peer: NodeId, series: _Series) -> None:
-        size_bytes = SIZES_BYTES[len(series.samples)]
+        size_bytes = series.sizes_bytes[len(series.samples)]
         series.key = RequestKey(secrets.token_bytes(16))
         tensors = (FrameTensor(index=0, data=bytes(size_bytes)),) if size_bytes else ()
         frame = Frame(
@@ -94,5 +109,9 @@ class Probes:
         series.sent_s = self._loop.now_s()
         try:
             self._send(peer, Lane.PROBE, frame)
+        except TooLargeError:
+            del self._series[peer]
+            if self._large_bytes > LEAST_LARGE_BYTES:
+                self._large_bytes //= 2  # for a broker of small packets: `keep` begins anew
         except MeshError:
             del self._series[peer]  # not connected yet: `keep` begins anew

@@ -12,15 +12,24 @@ from mesh.errors import (
     RemoteError,
     UsageError,
 )
-from mesh.fleet.facts import problem_for, standing
+from mesh.fleet.facts import Standing, problem_for, standing
 from mesh.fleet.plans import ModelFacts
 from mesh.ids import NodeId
 from mesh.model import cut_points, uncuttable_reason
+from mesh.model.tensor import LayerRange
 from mesh.node.control import Control
 from mesh.node.library import Library
 from mesh.node.status import Snapshot, name_of, status
 from mesh.node.workshop import Wish
-from mesh.planning import Bottleneck, Solution, explain, solve
+from mesh.planning import (
+    Bottleneck,
+    Explanation,
+    Problem,
+    Solution,
+    evaluate,
+    explain,
+    solve,
+)
 from mesh.store.manifest import ChannelOrder, ImageOptions, ModelManifest, ResizeMode
 from mesh.wire import codec, control
 from mesh.wire.control import (
@@ -37,7 +46,7 @@ from mesh.wire.control import (
     StatusRequest,
     Verb,
 )
-from mesh.wire.documents import Heartbeat
+from mesh.wire.documents import Heartbeat, Plan
 from mesh.wire.topics import RequestTopic
 
 _log = logging.getLogger("mesh.reception")
@@ -149,10 +158,31 @@ class Reception:
         facts = self._library.plannable().get(manifest.model_id)
         if facts is None:
             raise NoPlanError(f"this node has not read {manifest.name} yet: ask again shortly")
-        wanted = request.min_stages if request.min_stages is not None else facts.min_stages
-        reply(control.encode_reply(request.id, self._planned(manifest, facts, wanted)))
+        problem, who = self._problem(facts, request.min_stages)
+        live = self._fleet.adopted.get(facts.model_id)
+        shown = live if request.min_stages is None else None
+        solution = _as_planned(problem, facts, shown) or solve(problem)
+        explanation = explain(problem, solution)
+        verdict = explanation.verdict.replace("the given plan", "the live plan")
+        reply(
+            control.encode_reply(
+                request.id,
+                PlanReply(
+                    name=manifest.name,
+                    model_id=manifest.model_id,
+                    operators=facts.pieces.boundaries[-1],
+                    verdict=verdict,
+                    chosen=self._option("chosen" if shown is None else "live", facts, solution),
+                    alternatives=self._alternatives(facts, explanation),
+                    left_out=self._left_out(explanation, who),
+                    live_epoch=live.epoch if live is not None else None,
+                    measured_requests_per_s=self._measured(facts),
+                ),
+            )
+        )
 
-    def _planned(self, manifest: ModelManifest, facts: ModelFacts, min_stages: int) -> PlanReply:
+    def _problem(self, facts: ModelFacts, min_stages: int | None) -> tuple[Problem, Standing]:
+        """The question as the coordinator would put it now. Raises: InfeasibleError."""
         fleet = self._fleet
         who = standing(
             fleet.view,
@@ -171,32 +201,25 @@ class Reception:
             facts.model_id,
             facts.pieces,
             eligible=who.eligible,
-            gateway=self._me,
-            min_stages=min_stages,
+            gateway=fleet.lease.holder or self._me,
+            min_stages=facts.min_stages if min_stages is None else min_stages,
         )
-        explanation = explain(problem, solve(problem))
-        live = fleet.adopted.get(facts.model_id)
-        return PlanReply(
-            name=manifest.name,
-            model_id=manifest.model_id,
-            operators=facts.pieces.boundaries[-1],
-            verdict=explanation.verdict,
-            chosen=self._option("chosen", facts, explanation.chosen),
-            alternatives=tuple(
-                self._option(title, facts, option)
-                for title, option in (
-                    ("best single node", explanation.best_single),
-                    ("best pipeline", explanation.best_pipeline),
-                )
-                if option is not None
-            ),
-            left_out=(
-                *(self._left_out(one.node_id, one.sentence) for one in explanation.left_out),
-                *(self._left_out(n, why) for n, why in who.waiting.items()),
-                *(self._left_out(n, why) for n, why in who.excluded.items()),
-            ),
-            live_epoch=live.epoch if live is not None else None,
-            measured_requests_per_s=self._measured(facts),
+        return problem, who
+
+    def _alternatives(self, facts: ModelFacts, explanation: Explanation) -> tuple[PlanOption, ...]:
+        options = (
+            ("best single node", explanation.best_single),
+            ("best pipeline", explanation.best_pipeline),
+        )
+        return tuple(self._option(title, facts, one) for title, one in options if one is not None)
+
+    def _left_out(self, explanation: Explanation, who: Standing) -> tuple[LeftOut, ...]:
+        reasons = [(one.node_id, one.sentence) for one in explanation.left_out]
+        reasons += [*who.waiting.items(), *who.excluded.items()]
+        view = self._fleet.view
+        return tuple(
+            LeftOut(node_id=node_id, node_name=name_of(view, node_id), reason=reason)
+            for node_id, reason in reasons
         )
 
     def _measured(self, facts: ModelFacts) -> float | None:
@@ -206,9 +229,6 @@ class Reception:
             if one.model_id == facts.model_id
         ]
         return rates[0] if rates and rates[0] > 0 else None
-
-    def _left_out(self, node_id: NodeId, reason: str) -> LeftOut:
-        return LeftOut(node_id=node_id, node_name=name_of(self._fleet.view, node_id), reason=reason)
 
     def _named(self, bottleneck: Bottleneck) -> str:
         """The bottleneck in words, with the nodes' names for their ids."""
@@ -239,6 +259,21 @@ class Reception:
             latency_s=solution.latency_s,
             bottleneck=self._named(solution.bottleneck),
         )
+
+
+def _as_planned(problem: Problem, facts: ModelFacts, plan: Plan | None) -> Solution | None:
+    """A plan under today's facts; None where they do not allow it any more."""
+    if plan is None:
+        return None
+    place = {operator: piece for piece, operator in enumerate(facts.pieces.boundaries)}
+    try:
+        assignment = [
+            (stage.node_id, LayerRange(start=place[stage.start], stop=place[stage.stop]))
+            for stage in plan.stages
+        ]
+        return evaluate(problem, assignment)
+    except (KeyError, MeshError):
+        return None
 
 
 def _parse(kind: type[R], payload: bytes) -> R:

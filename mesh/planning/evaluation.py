@@ -1,7 +1,7 @@
 """Every figure of a plan, whoever made it: period, latency, memory, bottleneck. Chooses nothing."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 
@@ -37,7 +37,7 @@ def evaluate(problem: Problem, assignment: Assignment) -> Solution:
     nodes = _checked_nodes(problem, assignment)
     computes = [_compute(node, layers) for node, (_, layers) in zip(nodes, assignment, strict=True)]
     transfers = _transfers(problem, assignment)
-    machines = _shared_machines(nodes, computes)
+    machines = _shared_machines(problem, nodes, computes, transfers)
     slowest = max([*_in_order(transfers, computes), *machines], key=lambda part: part.ticks)
     return Solution(
         stages=tuple(
@@ -122,17 +122,36 @@ def _in_order(transfers: Sequence[_Part], computes: Sequence[_Part]) -> list[_Pa
     return [*computes, *transfers]
 
 
-def _shared_machines(nodes: Sequence[PlanNode], computes: Sequence[_Part]) -> list[_Part]:
-    """What stages on one machine take together: Σ(compute × threads) ÷ cores."""
+def _shared_machines(
+    problem: Problem,
+    nodes: Sequence[PlanNode],
+    computes: Sequence[_Part],
+    transfers: Sequence[_Part],
+) -> list[_Part]:
+    """What stages on one machine take together: (Σ compute × threads + Σ transfers within) ÷ cores.
+
+    A transfer that stays within a machine is work of its cores: nothing else carries it.
+    """
     by_host: defaultdict[str, list[tuple[PlanNode, _Part]]] = defaultdict(list)
     for node, compute in zip(nodes, computes, strict=True):
         if node.host_id:
             by_host[node.host_id].append((node, compute))
-    return [_machine(residents) for residents in by_host.values() if len(residents) > 1]
+    hosts = {node.node_id: node.host_id for node in problem.nodes}
+    return [
+        _machine(residents, [part for part in transfers if _stays_at(part, host_id, hosts)])
+        for host_id, residents in by_host.items()
+        if len(residents) > 1
+    ]
 
 
-def _machine(residents: Sequence[tuple[PlanNode, _Part]]) -> _Part:
+def _stays_at(transfer: _Part, host_id: str, hosts: Mapping[NodeId, str]) -> bool:
+    ends = transfer.bottleneck.node_ids
+    return len(ends) > 1 and all(hosts.get(node_id) == host_id for node_id in ends)
+
+
+def _machine(residents: Sequence[tuple[PlanNode, _Part]], transfers: Sequence[_Part]) -> _Part:
     core_ticks = sum(compute.ticks * node.threads for node, compute in residents)
+    core_ticks += sum(transfer.ticks for transfer in transfers)
     cores = max(node.host_cores for node, _ in residents)
     ids = tuple(node.node_id for node, _ in residents)
     return _Part(

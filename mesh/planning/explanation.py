@@ -101,7 +101,7 @@ def _best_verdict(problem: Problem, explanation: Explanation) -> str:
     if len(chosen.stages) == 1:
         return _single_verdict(problem, explanation)
     pipeline = f"a {len(chosen.stages)}-stage pipeline {_figure(problem, chosen)}"
-    forced = f", forced by min_stages {problem.min_stages}" if problem.min_stages > 1 else ""
+    forced = f" ({problem.min_stages} or more were asked for)" if problem.min_stages > 1 else ""
     if single is None:
         return f"{pipeline}{forced}; no single node meets the constraints"
     if rank(problem.objective, single) <= rank(problem.objective, chosen):

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mesh.fleet.links import LARGE_BYTES, SIZES_BYTES, SMALL_BYTES, Sample, estimate
+from mesh.fleet.links import LARGE_BYTES, SMALL_BYTES, Sample, estimate, sizes_bytes
 from mesh.ids import NodeId
 
 PEER = NodeId("a" * 16)
@@ -33,8 +33,14 @@ def test_samples_of_one_size_are_no_measurement() -> None:
 
 
 def test_a_measurement_has_both_sizes_and_warms_each() -> None:
-    assert SIZES_BYTES.count(SMALL_BYTES) > 1
-    assert SIZES_BYTES.count(LARGE_BYTES) > 1
+    assert sizes_bytes().count(SMALL_BYTES) > 1
+    assert sizes_bytes().count(LARGE_BYTES) > 1
+
+
+def test_a_link_that_takes_small_frames_only_is_measured_with_those() -> None:
+    large = [Sample(size_bytes=1000, round_trip_s=s) for s in (0.5, 0.003)]
+    link = estimate(PEER, [Sample(size_bytes=SMALL_BYTES, round_trip_s=0.002), *large])
+    assert link.goodput_bytes_per_s == pytest.approx(1e6)
 
 
 times_s = st.lists(st.floats(0, 10), min_size=1, max_size=4)

@@ -63,7 +63,8 @@ def test_a_shared_machine_is_the_bottleneck_when_its_cores_are_too_few(
     nodes = tuple(replace(it, host_id="box", host_cores=2, threads=2) for it in problem.nodes)
     halves = plan(("a", 0, 2), ("b", 2, 4))
     solution = evaluate(replace(problem, nodes=nodes), halves)
-    assert solution.bottleneck_s == pytest.approx(0.4)
+    # 2 × 0.2 s on two threads each, and 0.01 s from one to the other, on two cores
+    assert solution.bottleneck_s == pytest.approx(0.405)
     assert solution.bottleneck.kind is BottleneckKind.MACHINE
     assert solution.bottleneck.node_ids == (A, B)
     assert solution.latency_s == evaluate(problem, halves).latency_s

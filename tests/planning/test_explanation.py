@@ -43,7 +43,7 @@ def test_latency_is_told_in_time(simple_problem: MakeProblem) -> None:
 def test_a_forced_pipeline_says_so(simple_problem: MakeProblem) -> None:
     explanation = explained(simple_problem({"a": 0.1, "b": 5.0}, min_stages=2))
     assert explanation.verdict == (
-        "a 2-stage pipeline gives 0.2 requests/s, forced by min_stages 2; "
+        "a 2-stage pipeline gives 0.2 requests/s (2 or more were asked for); "
         "a alone gives 2.5 requests/s"
     )
 

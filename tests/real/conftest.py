@@ -1,5 +1,6 @@
 """Meshes of real node processes, and what the whole model answers in one process."""
 
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,13 +103,14 @@ def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     folder = tmp_path_factory.mktemp("mesh")
     file = folder / "residual.tflite"
     file.write_bytes(residual_cnn("float32"))
-    whole = WholeModel(file)
-    with LocalMesh(folder, options=("--max-payload", "128KiB")) as mesh:
+    with (
+        contextlib.closing(WholeModel(file)) as whole,
+        LocalMesh(folder, options=("--max-payload", "128KiB")) as mesh,
+    ):
         mesh.start_all(("node-1", "node-2"))
         model = mesh.serve(file, "residual", split=2, image=SIGNED_IMAGE)
         nodes = tuple(stage.node_name for stage in model.stages)
         yield Serving(mesh=mesh, file=file, whole=whole, image=SIGNED_IMAGE, nodes=nodes)
-    whole.close()
 
 
 @pytest.fixture(params=["first stage", "last stage"])
