@@ -202,7 +202,7 @@ def _values_of(module: types.ModuleType) -> list[type[Any]]:
     ]
 
 
-VALUES = [
+VALUES: list[type[Any]] = [
     TensorSpec,
     *(kind for module in (catalogue, manifest) for kind in _values_of(module)),
     *(kind for module in (documents, control, refusal) for kind in _values_of(module)),
@@ -603,6 +603,17 @@ def test_no_link_is_broken(path: Path) -> None:
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_tables_are_whole(path: Path) -> None:
     tables(path.read_text(encoding="utf-8"))
+
+
+NOTES = sorted((ROOT / "firmware_notes").glob("*-*.md"))
+
+
+@pytest.mark.parametrize("path", NOTES, ids=lambda path: path.stem)
+def test_a_boards_page_is_of_a_profile_and_says_what_was_verified(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert (ROOT / "device_profiles" / f"{path.stem}.toml").is_file()
+    assert "\nNot verified on hardware by this project.\n" in text
+    assert f"({path.name})" in (ROOT / "firmware_notes" / "README.md").read_text(encoding="utf-8")
 
 
 FILE = re.compile(

@@ -248,7 +248,7 @@ class Control:
         self._review_pending = False
         self._connect_peers()
         self._take_lease()
-        self._probes.keep(frozenset(membership.present(self.members)))
+        self._probes.keep(membership.present(self.members), answering=self._hearing_me())
         self._hooks.keep_models(self.view, self.present)
         self._adopt()
         if self.is_coordinator:
@@ -266,6 +266,14 @@ class Control:
         self._peer_urls = wanted
         for node_id in [n for n in self.view if n != self._me and n not in self.members]:
             self.view = forget(self.view, node_id)
+
+    def _hearing_me(self) -> frozenset[NodeId]:
+        """The nodes that count this one among their peers."""
+        return frozenset(
+            node_id
+            for node_id, node in self.view.items()
+            if node.peers is not None and self._me in {peer.node_id for peer in node.peers.peers}
+        )
 
     def _take_lease(self) -> None:
         heard = [

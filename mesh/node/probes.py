@@ -51,14 +51,17 @@ class Probes:
     def document(self) -> LinksDocument:
         return LinksDocument(links=tuple(link for _, (_, link) in sorted(self._links.items())))
 
-    def keep(self, peers: frozenset[NodeId]) -> None:
-        """Measure peers that are new or whose measurement is old; forget those that went."""
+    def keep(self, peers: frozenset[NodeId], *, answering: frozenset[NodeId]) -> None:
+        """Measure peers that are new or whose measurement is old; forget those that went.
+
+        Only those are asked that hear this node: from others no echo would come.
+        """
         for gone in self._series.keys() - peers:
             del self._series[gone]
         for gone in self._links.keys() - peers:
             del self._links[gone]
         now_s = self._loop.now_s()
-        for peer in sorted(peers):
+        for peer in sorted(peers & answering):
             series = self._series.get(peer)
             measured_s, _ = self._links.get(peer, (None, None))
             if series is not None and now_s - series.sent_s < TIMEOUT_S:

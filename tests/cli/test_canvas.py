@@ -33,8 +33,8 @@ def test_a_table_as_it_looks() -> None:
         "NAME   SENTENCE                        N\n"
         "alpha  short                           1\n"
         "beta   a longer sentence a longer     12\n"
-        "       sentence a longer sentence\n"
-        "       a longer sentence"
+        "       sentence a longer sentence a\n"
+        "       longer sentence"
     )
 
 
