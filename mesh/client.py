@@ -8,7 +8,7 @@ with mesh.Client() as client:
 import itertools
 import secrets
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
@@ -25,7 +25,6 @@ from mesh.errors import (
     MeshError,
     NodeLostError,
     NoNodesError,
-    RemoteError,
 )
 from mesh.fleet.mdns import discover
 from mesh.model.tensor import DataType
@@ -82,8 +81,8 @@ class Client:
         max_payload_bytes: int = 64 << 20,
     ) -> None:
         self._topics = TopicSpace.of(base_topic)
-        self._reply_id = f"c{secrets.token_hex(8)}"
-        self._ids = itertools.count(1)
+        self._client_id = f"c{secrets.token_hex(8)}"
+        self._numbers = itertools.count(1)
         self._limits = PayloadLimits(max_payload_bytes=max_payload_bytes)
         self._waiting: dict[str, Future[Message]] = {}
         self._lock = threading.Lock()
@@ -122,7 +121,7 @@ class Client:
     ) -> Answer:
         """Ask once and wait. Raises: the error that the mesh replied, DeadlineExceededError."""
         started = self.infer_soon(model_name, inputs, outputs=outputs, timeout_s=timeout_s)
-        return _wait(started, timeout_s + REPLY_MARGIN_S)
+        return await_reply(started, timeout_s + REPLY_MARGIN_S)
 
     def infer_soon(
         self,
@@ -147,7 +146,8 @@ class Client:
             named = dict(zip(specs, inputs, strict=True))
         payload_of = _encoder(named, outputs, timeout_s)
         return self._ask(
-            RequestTopic(service=Service.INFER, target=model_name, reply_id=self._reply_id),
+            Service.INFER,
+            model_name,
             payload_of,
             content_type=CONTENT_OIP_BINARY,
             convert=self._answer,
@@ -156,9 +156,10 @@ class Client:
     def send(
         self, model_name: str, payload: bytes, *, content_type: str | None = None
     ) -> "Future[InferResponse]":
-        """Send a ready-made payload: JSON, a picture, a raw tensor. Needs an MQTT 5 broker."""
+        """Send a ready-made payload: JSON, a picture, a raw tensor."""
         return self._ask(
-            RequestTopic(service=Service.INFER, target=model_name, reply_id=self._reply_id),
+            Service.INFER,
+            model_name,
             lambda _request_id: payload,
             content_type=content_type,
             convert=self._response,
@@ -172,12 +173,13 @@ class Client:
         """Make a control request. Raises: the error that was replied."""
         plain = codec.to_plain(request)
         started = self._ask(
-            RequestTopic(service=Service.CONTROL, target=verb.value, reply_id=self._reply_id),
+            Service.CONTROL,
+            verb.value,
             lambda request_id: codec.encode({**plain, "id": request_id}),
             content_type="application/json",
             convert=lambda message: control.decode_reply(reply, message.payload),
         )
-        answer: T = _wait(started, timeout_s)
+        answer: T = await_reply(started, timeout_s)
         return answer
 
     def _inputs_of(self, model_name: str) -> list[str]:
@@ -188,41 +190,40 @@ class Client:
 
     def _ask(
         self,
-        topic: RequestTopic,
-        payload_of: Any,
+        service: Service,
+        target: str,
+        payload_of: Callable[[str], bytes],
         *,
         content_type: str | None,
-        convert: Any,
-    ) -> "Future[Any]":
-        request_id = f"{self._reply_id}-{next(self._ids)}"
+        convert: Callable[[Message], T],
+    ) -> "Future[T]":
+        number = str(next(self._numbers))
+        topic = RequestTopic(service=service, target=target, reply_id=f"{self._client_id}/{number}")
         raw: Future[Message] = Future()
-        wanted: Future[Any] = Future()
+        wanted: Future[T] = Future()
         raw.add_done_callback(lambda done: _hand_on(done, wanted, convert))
         with self._lock:
-            self._waiting[request_id] = raw
+            self._waiting[number] = raw
+        message = Message(
+            topic=self._topics.request(topic),
+            payload=payload_of(f"{self._client_id}-{number}"),
+            qos=1,
+            content_type=content_type,
+        )
         try:
-            self._bus.publish(
-                Message(
-                    topic=self._topics.request(topic),
-                    payload=payload_of(request_id),
-                    qos=1,
-                    response_topic=self._topics.response(topic),
-                    correlation_data=request_id.encode(),
-                    content_type=content_type,
-                )
-            )
+            self._bus.publish(message)
         except MeshError:
             with self._lock:
-                self._waiting.pop(request_id, None)
+                self._waiting.pop(number, None)
             raise
         return wanted
 
     def _connect(self, connector: BusConnector) -> Bus:
         for url in self.urls:
             bus = connector.connect(
-                url, client_id=f"mesh-client-{self._reply_id}", on_event=self._heard
+                url, client_id=f"mesh-client-{self._client_id}", on_event=self._heard
             )
-            bus.subscribe(self._topics.all_responses(self._reply_id), qos=1)
+            bus.subscribe(self._topics.all_responses(self._client_id), qos=1)
             if self._up.wait(CONNECT_TIMEOUT_S):
                 return bus
             bus.close()
@@ -239,13 +240,9 @@ class Client:
             self._take(event)
 
     def _take(self, message: Message) -> None:
-        request_id = (
-            message.correlation_data.decode("ascii", "replace")
-            if message.correlation_data is not None
-            else _id_of(message)
-        )
+        """A reply: its topic's last level is the request's number, whatever the MQTT version."""
         with self._lock:
-            waiting = self._waiting.pop(request_id or "", None)
+            waiting = self._waiting.pop(message.topic.rpartition("/")[2], None)
         if waiting is not None:
             waiting.set_result(message)
 
@@ -285,7 +282,8 @@ def _found(mesh_name: str, interfaces: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(node.broker_url for node in nodes)
 
 
-def _wait(future: "Future[T]", timeout_s: float) -> T:
+def await_reply(future: "Future[T]", timeout_s: float) -> T:
+    """The future's result. Raises: the error that was replied, DeadlineExceededError."""
     try:
         return future.result(timeout_s)
     except FutureTimeoutError:
@@ -294,7 +292,7 @@ def _wait(future: "Future[T]", timeout_s: float) -> T:
         ) from None
 
 
-def _hand_on(done: "Future[Message]", wanted: "Future[Any]", convert: Any) -> None:
+def _hand_on(done: "Future[Message]", wanted: "Future[T]", convert: Callable[[Message], T]) -> None:
     error = done.exception()
     if error is None:
         try:
@@ -305,20 +303,9 @@ def _hand_on(done: "Future[Message]", wanted: "Future[Any]", convert: Any) -> No
         wanted.set_exception(error)
 
 
-def _id_of(message: Message) -> str | None:
-    """For brokers without MQTT 5: the reply's own id, also of a binary reply."""
-    if (found := control.reply_id_of(message.payload)) is not None:
-        return found
-    try:
-        reply = oip_reply.parse_response(message.payload, PayloadLimits())
-    except RemoteError:
-        return None
-    return reply.id
-
-
 def _encoder(
     inputs: Mapping[str, npt.ArrayLike], outputs: Sequence[str] | None, timeout_s: float
-) -> Any:
+) -> Callable[[str], bytes]:
     """Open Inference Protocol with raw tensors behind the JSON."""
     entries, tensors = [], []
     for name, value in inputs.items():

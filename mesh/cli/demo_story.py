@@ -16,7 +16,7 @@ from mesh.cli.model_wait import Awaited, wait_until_served
 from mesh.cli.plan import PLANNING_TIMEOUT_S, ask_plan
 from mesh.cli.session import Session, ask_status
 from mesh.cli.steps import Step, Steps, steps_for
-from mesh.client import Client
+from mesh.client import Client, await_reply
 from mesh.demo.load import LoadReport, Question, run_load
 from mesh.demo.samples import Sample, describe_answer, fetch_sample
 from mesh.demo.whole import WholeModel
@@ -161,7 +161,7 @@ class Story:
         for name in self._wishes.names:
             with self._mesh.client(name) as client:
                 future = client.send(MODEL_NAME, photo.read_bytes(), content_type="image/png")
-                responses.append(future.result(ANSWER_TIMEOUT_S))
+                responses.append(await_reply(future, ANSWER_TIMEOUT_S))
         first = responses[0]
         for line in describe_answer(self._wishes.sample, first.outputs):
             self._print(f"  {line}")

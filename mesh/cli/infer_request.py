@@ -71,17 +71,23 @@ def read_payload(path: Path) -> bytes:
 def read_arrays(path: Path) -> Arrays:
     """The arrays of an .npz file, by name. Raises: UsageError."""
     try:
-        with np.load(path, allow_pickle=False) as content:
-            if not isinstance(content, np.lib.npyio.NpzFile):
-                raise UsageError(
-                    f"{path} is no .npz file: save it with numpy.savez(FILE, name=array)"
-                )
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
             _check_sizes(content, path)
-            return {name: content[name] for name in content.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, TypeError) as error:
-        raise UsageError(
-            f"{path} cannot be read as .npz: {error}; save it with numpy.savez(FILE, name=array)"
-        ) from error
+            arrays = {name: content[name] for name in content.files}
+    except (OSError, ValueError, TypeError, AttributeError, EOFError) as error:
+        raise _no_arrays(path, str(error)) from error
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
+        raise _no_arrays(path, str(error)) from error
+    for name, array in arrays.items():
+        if not isinstance(array, np.ndarray):  # NumPy hands over members that are none as bytes
+            raise _no_arrays(path, f"{name!r} is no array")
+    return arrays
+
+
+def _no_arrays(path: Path, reason: str) -> UsageError:
+    return UsageError(
+        f"{path} cannot be read as .npz: {reason}; save it with numpy.savez(FILE, name=array)"
+    )
 
 
 def random_arrays(specs: tuple[TensorSpec, ...], seed: int) -> Arrays:
@@ -104,8 +110,10 @@ def write_arrays(path: Path, arrays: Arrays) -> None:
 
 
 def _check_sizes(content: "np.lib.npyio.NpzFile", path: Path) -> None:
-    sizes_bytes = sum(entry.file_size for entry in content.zip.infolist()) if content.zip else 0
-    if sizes_bytes > MAX_FILE_BYTES:
+    """Before anything is unpacked. Raises: UsageError."""
+    archive = content.zip  # what is no archive has none, nor is it a context
+    size_bytes = sum(entry.file_size for entry in archive.infolist()) if archive else 0
+    if size_bytes > MAX_FILE_BYTES:
         raise UsageError(f"{path} holds more than {MAX_FILE_BYTES >> 20} MiB: send less at once")
 
 

@@ -10,6 +10,8 @@ from rich.text import Text
 from mesh.cli.canvas import FAINT, GOOD, HEADING, WARNING, Canvas, labelled, paragraph
 from mesh.wire.documents import Advert
 
+_SLOW_BROKER = "The embedded broker is slow. Faster, after a new start of this node:"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Up:
@@ -69,13 +71,6 @@ def _parts(up: Up) -> Iterator[RenderableType]:
         ),
         indent=2,
     )
-    if "embedded" in up.broker_kind:
-        yield paragraph(
-            "The embedded broker moves tensors about six times slower than mosquitto: "
-            "sudo apt install mosquitto, then start this node again.",
-            indent=2,
-            style=WARNING,
-        )
     mesh = "" if up.mesh_name == "default" else f" --mesh {up.mesh_name}"
     yield labelled(
         (
@@ -85,4 +80,7 @@ def _parts(up: Up) -> Iterator[RenderableType]:
         ),
         indent=2,
     )
+    if "embedded" in up.broker_kind:
+        yield paragraph(_SLOW_BROKER, indent=2, style=WARNING)
+        yield Text("    sudo apt install mosquitto")
     yield Text("  Ctrl-C ends it.", style=HEADING)

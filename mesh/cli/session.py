@@ -13,13 +13,13 @@ from mesh.config import load
 from mesh.errors import UnknownModelError
 from mesh.fleet.broker_url import parse_broker_url
 from mesh.ids import ModelId
-from mesh.wire.control import ModelStatus, StatusReply, StatusRequest, Verb
-from mesh.wire.infer import InferResponse
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # `mesh --help` does without NumPy and the transport
     import numpy.typing as npt
 
     from mesh.client import Answer
+    from mesh.wire.control import ModelStatus, StatusReply, Verb
+    from mesh.wire.infer import InferResponse
 
 T = TypeVar("T")
 
@@ -35,7 +35,7 @@ class Asker(Protocol):
         """The broker of the node that is asked."""
         ...
 
-    def ask(self, verb: Verb, request: Any, reply: type[T], *, timeout_s: float) -> T:
+    def ask(self, verb: "Verb", request: Any, reply: type[T], *, timeout_s: float) -> T:
         """Make a control request. Raises: the error that was replied."""
         ...
 
@@ -109,12 +109,14 @@ def real_session(terminal: Terminal, environment: Mapping[str, str]) -> Session:
     return Session(terminal=terminal, environment=environment, connect=_connect, upload=_upload)
 
 
-def ask_status(asker: Asker, timeout_s: float) -> StatusReply:
+def ask_status(asker: Asker, timeout_s: float) -> "StatusReply":
     """What the node knows of the mesh, fit to be shown."""
+    from mesh.wire.control import StatusReply, StatusRequest, Verb  # noqa: PLC0415
+
     return cleaned(asker.ask(Verb.STATUS, StatusRequest(), StatusReply, timeout_s=timeout_s))
 
 
-def find_model(status: StatusReply, name: str) -> ModelStatus:
+def find_model(status: "StatusReply", name: str) -> "ModelStatus":
     """Raises: UnknownModelError naming what there is."""
     for model in status.models:
         if model.name == name:
@@ -123,9 +125,6 @@ def find_model(status: StatusReply, name: str) -> ModelStatus:
     raise UnknownModelError(
         f"there is no model {name!r}; there are: {names} (`mesh model add FILE` adds one)"
     )
-
-
-# Both bring half of the program along: `mesh --help` does without them.
 
 
 def _connect(where: Whereabouts) -> Asker:

@@ -28,18 +28,25 @@ def beats(one: Lease, other: Lease) -> bool:
 
 
 def next_lease(
-    mine: Lease, heard: Iterable[Lease], *, me: NodeId, candidates: Collection[NodeId]
+    mine: Lease,
+    heard: Iterable[Lease],
+    *,
+    me: NodeId,
+    candidates: Collection[NodeId],
+    vouched: Collection[NodeId] = (),
 ) -> Lease:
     """The lease to go by now, given the leases in the heartbeats of present nodes.
 
-    `candidates` = ready nodes that are present, this one among them if it is ready. A lease whose
-    holder is no candidate has run out: the candidate of the smallest id takes it at the next term.
+    `candidates` = ready nodes that are present, this one among them if it is ready. `vouched` =
+    nodes that this one does not hear, but a present one does: where not everybody hears everybody,
+    they keep the lease from going round. A lease whose holder is neither has run out: the candidate
+    of the smallest id takes it at the next term.
     """
     best = mine
     for lease in heard:
         if beats(lease, best):
             best = lease
-    if best.holder in candidates or not candidates:
+    if best.holder in candidates or best.holder in vouched or not candidates:
         return best
     if min(candidates) == me:
         return Lease(term=best.term + 1, holder=me)

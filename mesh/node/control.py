@@ -282,12 +282,21 @@ class Control:
             if member.presence in (Presence.PRESENT, Presence.SUSPECT)
             and (beat := member.heartbeat) is not None
         ]
-        lease = next_lease(self.lease, heard, me=self._me, candidates=self.ready)
+        lease = next_lease(
+            self.lease, heard, me=self._me, candidates=self.ready, vouched=self._vouched()
+        )
         if lease != self.lease:
             _log.info("coordinator is %s (term %d)", lease.holder, lease.term)
             if self.is_coordinator or lease.holder == self._me:
                 self._coordinator.reset()
             self.lease = lease
+
+    def _vouched(self) -> set[NodeId]:
+        """Nodes that present ones hear and this one does not."""
+        present = self.present
+        documents = [self.view[n].peers for n in present if n != self._me and n in self.view]
+        told = {peer.node_id for one in documents if one is not None for peer in one.peers}
+        return told - present
 
     def _adopt(self) -> None:
         adopted = reconcile.adopt(

@@ -11,7 +11,7 @@ dropped by key. Every method takes the time and returns what the caller has to d
 
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from mesh.errors import (
@@ -21,7 +21,7 @@ from mesh.errors import (
     NoPlanError,
     OverloadedError,
 )
-from mesh.ids import ModelId, NodeId, RequestKey
+from mesh.ids import ModelId, NodeId, PlanId, RequestKey
 from mesh.model.tensor import TensorSpec
 from mesh.pipeline.statistics import Statistics
 from mesh.wire.documents import GatewayStats, Plan
@@ -62,6 +62,7 @@ class Request:
     due_s: float = 0.0
     failed_attempt: int = 0
     child_deaths: int = 0
+    plans: dict[PlanId, Plan] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,7 +169,7 @@ class Gateway:
         answer = Answer(
             key=request.key,
             outputs=outputs,
-            plan=request.pinned or lane.plan,
+            plan=request.plans.get(frame.plan_id),
             timings=frame.timings,
             total_s=total_s,
             attempts=request.attempt,
@@ -184,7 +185,9 @@ class Gateway:
             return []
         request.failed_attempt = request.attempt
         request.child_deaths += refusal.code in _DEADLY
-        if refusal.retryable and request.child_deaths < MAX_CHILD_DEATHS:
+        if request.child_deaths >= MAX_CHILD_DEATHS:
+            refusal = replace(refusal, retryable=False)
+        if refusal.retryable:
             request.due_s = now_s + _backoff_s(request.attempt)
             return []
         lane = self._close(request)
@@ -259,6 +262,7 @@ class Gateway:
         if plan is None:
             return []
         request.attempt += 1
+        request.plans[plan.plan_id] = plan
         request.sent_s = now_s
         patience_s = PATIENCE_S + PATIENCE_LATENCIES * plan.latency_s
         request.due_s = now_s + patience_s * 2 ** min(request.attempt - 1, 4)

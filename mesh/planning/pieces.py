@@ -15,7 +15,8 @@ class Pieces:
     """`boundaries[i]` is the operator at which piece i starts; the last one is the model's end.
 
     `boundary_bytes` has one entry per boundary (the request at 0, the reply at the end), the other
-    tuples one per piece. `arena_bytes` is what any stage needs beside its weights.
+    tuples one per piece. `arena_bytes` is what a stage needs beside its weights, at the most: the
+    whole model's arena, with unpacked weights, of which a stage has only its own.
     """
 
     boundaries: tuple[int, ...]
@@ -33,7 +34,8 @@ def pieces_of(model: Model, *, max_boundary_bytes: int) -> Pieces:
     cuts = _worthwhile([cut for cut in cut_points(model) if cut.live_bytes <= max_boundary_bytes])
     boundaries = (0, *(cut.layer for cut in cuts), len(model.layers))
     ranges = [LayerRange(start=start, stop=stop) for start, stop in pairwise(boundaries)]
-    whole = stage_interface(model, LayerRange(start=0, stop=len(model.layers)))
+    everything = LayerRange(start=0, stop=len(model.layers))
+    whole = stage_interface(model, everything)
     return Pieces(
         boundaries=boundaries,
         boundary_bytes=(
@@ -42,7 +44,7 @@ def pieces_of(model: Model, *, max_boundary_bytes: int) -> Pieces:
             _size_bytes(whole.sent),
         ),
         weight_bytes=tuple(weight_bytes(model, one) for one in ranges),
-        arena_bytes=max(arena_bytes(model, one) for one in ranges),
+        arena_bytes=arena_bytes(model, everything),
     )
 
 

@@ -20,6 +20,8 @@ _LEVEL = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 _NODE_ID = re.compile(r"[0-9a-f]{16}")
 _MODEL_ID = re.compile(r"[0-9a-f]{64}")
 MAX_TOPIC_BYTES = 512
+MAX_REPLY_LEVELS = 2
+"""A reply id may have two levels: a client's own, for its subscription, and one per request."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # MQTT 5, 1.5.4: brokers may refuse them
 
 
@@ -68,7 +70,7 @@ class FrameTopic:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestTopic:
-    """`target` is the model's name or the control verb."""
+    """`target` is the model's name or the control verb; `reply_id` has one level or two."""
 
     service: Service
     target: str
@@ -113,9 +115,9 @@ class TopicSpace:
     def response(self, topic: RequestTopic) -> str:
         return self._exchange("response", topic)
 
-    def all_responses(self, reply_id: str) -> str:
-        """The filter of a client that always uses the same reply id."""
-        return f"{self.base}/response/+/+/{reply_id}"
+    def all_responses(self, client_id: str) -> str:
+        """The filter of a client whose reply ids are `client_id/1`, `client_id/2` and so on."""
+        return f"{self.base}/response/+/+/{client_id}/+"
 
     def _exchange(self, direction: str, topic: RequestTopic) -> str:
         path = f"{self.base}/{direction}/{topic.service.value}/{topic.target}"
@@ -176,9 +178,9 @@ def _parse_frame(rest: list[str]) -> FrameTopic | None:
 
 
 def _parse_request(rest: list[str]) -> RequestTopic | None:
-    if len(rest) not in (2, 3):
+    if not 2 <= len(rest) <= 2 + MAX_REPLY_LEVELS:
         return None
-    reply_id = rest[2] if len(rest) == 3 else None
+    reply_id = "/".join(rest[2:]) or None
     return RequestTopic(service=Service(rest[0]), target=rest[1], reply_id=reply_id)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mesh.ids import ModelId
+from mesh.ids import ModelId, NodeId
 from mesh.testing.models import residual_cnn, tiny_dense
 from mesh.wire.control import AddModelRequest, ImageWish, StatusReply, Verb
 
@@ -123,5 +123,5 @@ def test_pictures_for_a_model_that_takes_none(cli: Any, tmp_path: Path) -> None:
 
 
 def test_a_node_that_takes_no_files(cli: Any, file: Path, status: StatusReply) -> None:
-    cli.mesh.statuses[0] = replace(status, models=(), asked="f" * 16)
+    cli.mesh.statuses[0] = replace(status, models=(), asked=NodeId("f" * 16))
     assert cli.run("model", "add", str(file)) == 12

@@ -62,13 +62,9 @@ def test_a_split_is_waited_for_as_wide_as_nodes_allow(
     ],
 )
 def test_problems(
-    problem: str | None,
-    busy: bool,
-    unchanged_s: float,
-    outlook: Outlook,
-    status: StatusReply,
-    waiting: ModelStatus,
+    problem: str | None, busy: bool, unchanged_s: float, outlook: Outlook, status: StatusReply
 ) -> None:
+    waiting = replace(status.models[0], state="no plan yet", stages=(), epoch=None)
     now = with_model(status, replace(waiting, problem=problem), busy=busy)
     assert judge(now, POSE, unchanged_s=unchanged_s) is outlook
 

@@ -168,3 +168,32 @@ def test_a_holder_that_drains_hands_over(start: dict[NodeId, Lease], draw: Rando
     new = fleet.agreed(frozenset(IDS))
     assert new.holder == min(fleet.ready)
     assert new.term == old.term + 1
+
+
+@given(st.permutations(["a", "b", "c"]), st.lists(st.integers(0, 2), min_size=30, max_size=30))
+def test_where_the_ends_do_not_hear_each_other_the_lease_comes_to_rest(
+    line: list[str], turns: list[int]
+) -> None:
+    """Three nodes in a row: the middle one hears both ends, which hear only it."""
+    nodes = [NodeId(name * 16) for name in line]
+    hears = {0: (1,), 1: (0, 2), 2: (1,)}
+    leases = dict.fromkeys(range(3), Lease())
+
+    def turn(i: int) -> None:
+        candidates = {nodes[i], *(nodes[j] for j in hears[i])}
+        told = {nodes[k] for j in hears[i] for k in hears[j]}
+        leases[i] = next_lease(
+            leases[i],
+            [leases[j] for j in hears[i]],
+            me=nodes[i],
+            candidates=candidates,
+            vouched=told - candidates,
+        )
+
+    for i in (*turns, 0, 1, 2, 1, 0, 2, 1, 0, 2):
+        turn(i)
+    settled = dict(leases)
+    for i in (0, 1, 2, 2, 1, 0):
+        turn(i)
+    assert leases == settled
+    assert len(set(leases.values())) == 1

@@ -97,15 +97,25 @@ class Serving:
         return Asker(self.url(node), "residual", sound, v5=v5)
 
 
+@pytest.fixture(scope="session")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """The option by which meshes share what was measured: once is enough for these tests."""
+    return ("--measurements-dir", str(tmp_path_factory.mktemp("measurements")))
+
+
 @pytest.fixture(scope="module")
-def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+def serving(
+    tmp_path_factory: pytest.TempPathFactory, measured: tuple[str, str]
+) -> Iterator[Serving]:
     """Two nodes that take at most 128 KiB a message."""
     folder = tmp_path_factory.mktemp("mesh")
     file = folder / "residual.tflite"
     file.write_bytes(residual_cnn("float32"))
     with (
         contextlib.closing(WholeModel(file)) as whole,
-        LocalMesh(folder, options=("--max-payload", "128KiB")) as mesh,
+        LocalMesh(
+            folder, options=("--max-payload", "128KiB", *measured), measure_each=True
+        ) as mesh,
     ):
         mesh.start_all(("node-1", "node-2"))
         model = mesh.serve(file, "residual", split=2, image=SIGNED_IMAGE)

@@ -1,27 +1,13 @@
 """Whatever is wrong with a request, exactly one error reply says so, and the node serves on."""
 
 import json
-import os
-import signal
-import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from mesh.errors import DeadlineExceededError, TooLargeError
-from mesh.store.http_client import upload
-from mesh.testing.local_mesh import LocalMesh
-from mesh.testing.mosquitto_programs import mosquitto_pub, mosquitto_rr
+from mesh.testing.mosquitto_programs import mosquitto_rr
 from mesh.testing.mqtt_client import Heard
-from mesh.wire.control import (
-    AddModelReply,
-    AddModelRequest,
-    RemoveModelReply,
-    RemoveModelRequest,
-    Verb,
-)
-from mesh.wire.infer import ErrorReply, InferResponse, PayloadLimits
+from mesh.wire.infer import ErrorReply, PayloadLimits
 from mesh.wire.oip_reply import parse_response
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(120)]
@@ -70,10 +56,6 @@ def _error(reply: Heard) -> ErrorReply:
     assert isinstance(found, ErrorReply), found
     assert found.message.strip()
     return found
-
-
-def _is_answer(reply: Heard) -> bool:
-    return isinstance(parse_response(reply.payload, PayloadLimits()), InferResponse)
 
 
 # The request itself
@@ -148,68 +130,3 @@ def test_a_control_request_that_is_none(serving: Any, asked: str) -> None:
     with serving.asker(asked) as asker:
         [reply] = asker.ask("control/explode", b"{}", ResponseTopic="client/me")
     assert (reply.topic, json.loads(reply.payload)["code"]) == ("client/me", "USAGE")
-
-
-# Time
-
-
-@pytest.fixture
-def frozen(serving: Any) -> Iterator[str]:
-    """The last stage's node, stopped as a machine that hangs; lets it go on before it counts as lost."""
-    process = serving.mesh.nodes[serving.nodes[-1]].process
-    os.kill(process.pid, signal.SIGSTOP)
-    yield serving.nodes[-1]
-    os.kill(process.pid, signal.SIGCONT)
-
-
-def test_deadlines_are_kept(serving: Any, frozen: str) -> None:
-    wishes: list[tuple[bytes, dict[str, Any]]] = [
-        (_json(SOUND, parameters={"timeout_ms": 300}), {}),
-        (_json(SOUND, parameters={"timeout_ms": 30_000}), {"MessageExpiryInterval": 1}),
-    ]
-    with serving.asker(serving.nodes[0]) as asker:
-        for (payload, properties), expected_s in zip(wishes, (0.3, 1.0), strict=True):
-            asked_s = time.monotonic()
-            asker.client.publish("mesh/1/request/infer/residual", payload, **properties)
-            [reply] = asker.client.take(1, timeout_s=5)
-            took_s = time.monotonic() - asked_s
-            assert (_error(reply).code, _error(reply).retryable) == ("DEADLINE_EXCEEDED", True)
-            assert expected_s - 0.05 < took_s < expected_s + 0.5
-    with serving.mesh.client(serving.nodes[0]) as client, pytest.raises(DeadlineExceededError):
-        client.infer("residual", serving.whole.draw(0), timeout_s=0.2)
-
-
-def test_after_the_deadline_nothing_more_is_said(serving: Any) -> None:
-    """The stage that was frozen goes on and answers: nobody waits for that any more."""
-    node = serving.mesh.nodes[serving.nodes[-1]].process
-    with serving.asker(serving.nodes[0]) as asker:
-        os.kill(node.pid, signal.SIGSTOP)
-        try:
-            late = _json(SOUND, parameters={"timeout_ms": 200})
-            asker.client.publish("mesh/1/request/infer/residual", late)
-            [reply] = asker.client.take(1, timeout_s=5)
-        finally:
-            os.kill(node.pid, signal.SIGCONT)
-        assert _error(reply).code == "DEADLINE_EXCEEDED"
-        asker.client.publish("mesh/1/request/infer/residual", _json(SOUND, id="next"))
-        [reply] = asker.take(1)
-    assert (_is_answer(reply), json.loads(reply.payload)["id"]) == (True, "next")
-
-
-# Models that come and go
-
-
-def _add(serving: Any, name: str, *, min_stages: int) -> None:
-    node = serving.mesh.nodes[serving.nodes[0]]
-    with serving.mesh.client(serving.nodes[0]) as client:
-        wish = AddModelRequest(
-            model_id=upload(node.http_url, serving.file), name=name, min_stages=min_stages
-        )
-        client.ask(Verb.MODEL_ADD, wish, AddModelReply, timeout_s=30)
-
-
-def _remove(serving: Any, name: str) -> None:
-    with serving.mesh.client(serving.nodes[0]) as client:
-        client.ask(
-            Verb.MODEL_REMOVE, RemoveModelRequest(name=name), RemoveModelReply, timeout_s=10
-        )

@@ -1,0 +1,175 @@
+"""Requests that cannot be answered in time or at all yet: deadlines, and models that come and go."""
+
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mesh.errors import DeadlineExceededError
+from mesh.store.http_client import upload
+from mesh.testing.local_mesh import await_serving, await_status
+from mesh.testing.models import tiny_dense
+from mesh.testing.mqtt_client import Heard
+from mesh.wire.control import (
+    AddModelReply,
+    AddModelRequest,
+    RemoveModelReply,
+    RemoveModelRequest,
+    StatusReply,
+    Verb,
+)
+from mesh.wire.infer import ErrorReply, InferResponse, PayloadLimits
+from mesh.wire.oip_reply import parse_response
+
+pytestmark = [pytest.mark.real, pytest.mark.timeout(120)]
+
+IMAGE = {"name": "image", "shape": [1, 32, 32, 3], "datatype": "FP32", "data": [0.5] * 3072}
+TINY = bytes(32)
+"""One sound input of the tiny model: float32 [1, 8]."""
+UNDER_WAY = 30
+
+
+def _json(**more: Any) -> bytes:
+    return json.dumps({"inputs": [IMAGE], **more}).encode()
+
+
+def _error(reply: Heard) -> ErrorReply:
+    found = parse_response(reply.payload, PayloadLimits())
+    assert isinstance(found, ErrorReply), found
+    return found
+
+
+def _is_answer(reply: Heard) -> bool:
+    return isinstance(parse_response(reply.payload, PayloadLimits()), InferResponse)
+
+
+@pytest.fixture
+def frozen(serving: Any) -> Iterator[str]:
+    """The last stage's node, stopped as a machine that hangs; lets it go on before it counts as lost."""
+    process = serving.mesh.nodes[serving.nodes[-1]].process
+    os.kill(process.pid, signal.SIGSTOP)
+    yield serving.nodes[-1]
+    os.kill(process.pid, signal.SIGCONT)
+
+
+def test_deadlines_are_kept(serving: Any, frozen: str) -> None:
+    wishes: list[tuple[bytes, dict[str, Any]]] = [
+        (_json(parameters={"timeout_ms": 300}), {}),
+        (_json(parameters={"timeout_ms": 30_000}), {"MessageExpiryInterval": 1}),
+    ]
+    with serving.asker(serving.nodes[0]) as asker:
+        for (payload, properties), expected_s in zip(wishes, (0.3, 1.0), strict=True):
+            asked_s = time.monotonic()
+            asker.client.publish("mesh/1/request/infer/residual", payload, **properties)
+            [reply] = asker.client.take(1, timeout_s=5)
+            took_s = time.monotonic() - asked_s
+            assert (_error(reply).code, _error(reply).retryable) == ("DEADLINE_EXCEEDED", True)
+            assert expected_s - 0.05 < took_s < expected_s + 0.5
+    with serving.mesh.client(serving.nodes[0]) as client, pytest.raises(DeadlineExceededError):
+        client.infer("residual", serving.whole.draw(0), timeout_s=0.2)
+
+
+def test_after_the_deadline_nothing_more_is_said(serving: Any) -> None:
+    """The stage that was frozen goes on and answers: nobody waits for that any more."""
+    node = serving.mesh.nodes[serving.nodes[-1]].process
+    with serving.asker(serving.nodes[0]) as asker:
+        os.kill(node.pid, signal.SIGSTOP)
+        try:
+            late = _json(parameters={"timeout_ms": 200})
+            asker.client.publish("mesh/1/request/infer/residual", late)
+            [reply] = asker.client.take(1, timeout_s=5)
+        finally:
+            os.kill(node.pid, signal.SIGCONT)
+        assert _error(reply).code == "DEADLINE_EXCEEDED"
+        asker.client.publish("mesh/1/request/infer/residual", _json(id="next"))
+        [reply] = asker.take(1)
+    assert (_is_answer(reply), json.loads(reply.payload)["id"]) == (True, "next")
+
+
+# Models that come and go
+
+
+def _add(serving: Any, folder: Path, name: str, *, min_stages: int) -> None:
+    node = serving.mesh.nodes[serving.nodes[0]]
+    file = folder / "tiny.tflite"
+    file.write_bytes(tiny_dense())
+    wish = AddModelRequest(
+        model_id=upload(node.http_url, file), name=name, min_stages=min_stages, replace=True
+    )
+    with serving.mesh.client(serving.nodes[0]) as client:
+        client.ask(Verb.MODEL_ADD, wish, AddModelReply, timeout_s=30)
+
+
+def _remove(serving: Any, name: str) -> None:
+    with serving.mesh.client(serving.nodes[0]) as client:
+        wish = RemoveModelRequest(name=name)
+        client.ask(Verb.MODEL_REMOVE, wish, RemoveModelReply, timeout_s=10)
+
+
+def _knows(name: str) -> Any:
+    """Whether the asked node has heard of a model, and why it is not served."""
+
+    def is_so(status: StatusReply) -> bool:
+        return any(model.name == name and model.problem for model in status.models)
+
+    return is_so
+
+
+def test_a_model_that_has_no_plan(serving: Any, asked: str, tmp_path: Path) -> None:
+    """Three stages were asked for, and there are two nodes."""
+    _add(serving, tmp_path, "wide", min_stages=3)
+    with serving.mesh.client(asked) as client:
+        await_status(client, _knows("wide"), timeout_s=20, what="the reason to be known")
+    for v5 in (False, True):
+        with serving.asker(asked, v5=v5) as asker:
+            [reply] = asker.ask("infer/wide/me", TINY)
+        error = _error(reply)
+        assert (error.code, error.retryable) == ("NO_PLAN", True)
+        assert error.retry_after_s is not None
+        assert "wide has no plan yet: " in error.message
+        assert "3" in error.message
+    _remove(serving, "wide")
+
+
+def test_a_model_that_was_just_added_is_refused_or_answered_once(
+    serving: Any, tmp_path: Path
+) -> None:
+    _add(serving, tmp_path, "fresh", min_stages=1)
+    with serving.asker(serving.nodes[0]) as asker:
+        [reply] = asker.ask("infer/fresh/me", TINY)
+        assert _is_answer(reply) or (_error(reply).code, _error(reply).retryable) == (
+            "NO_PLAN",
+            True,
+        )
+    _remove(serving, "fresh")
+
+
+def test_a_model_that_is_removed_under_way(serving: Any, asked: str, tmp_path: Path) -> None:
+    _add(serving, tmp_path, "brief", min_stages=1)
+    with serving.mesh.client(asked) as client:
+        await_serving(client, "brief")
+    with serving.asker(asked) as asker:
+        for number in range(UNDER_WAY):
+            asker.client.publish(f"mesh/1/request/infer/brief/{number}", TINY)
+            if number == UNDER_WAY // 2:
+                _remove(serving, "brief")
+        replies = asker.take(UNDER_WAY)
+        assert sorted(int(reply.topic.rpartition("/")[2]) for reply in replies) == list(
+            range(UNDER_WAY)
+        )
+        codes = {_error(reply).code for reply in replies if not _is_answer(reply)}
+        assert codes <= {"UNKNOWN_MODEL", "NO_PLAN"}
+        with serving.mesh.client(asked) as client:
+            await_status(
+                client,
+                lambda status: all(model.name != "brief" for model in status.models),
+                timeout_s=10,
+                what="the removal to be known",
+            )
+        [reply] = asker.ask("infer/brief/me", TINY)
+    assert (_error(reply).code, _error(reply).retryable) == ("UNKNOWN_MODEL", False)
