@@ -7,7 +7,6 @@ it connected, a 3.1.1 client finds its connection closed.
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
