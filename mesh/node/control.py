@@ -93,6 +93,11 @@ class Control:
                 return problem.reason
         return None
 
+    def no_plan_reason(self, model_id: ModelId, name: str) -> str:
+        """What a client is told while there is no plan."""
+        problem = self.problem_of(model_id)
+        return f"{name} has no plan yet: {problem or 'the mesh is getting it ready'}"
+
     def is_routed(self, model_id: ModelId) -> bool:
         """Whether requests for the model flow: its live plan has all its nodes."""
         return self._routed.get(model_id) is not None

@@ -2,13 +2,13 @@
 
 import logging
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 
 from mesh.errors import BadTopicError, MeshError, OverloadedError, TooLargeError
-from mesh.ids import NodeId
+from mesh.ids import ModelId, NodeId
 from mesh.model.tensor import LayerRange
 from mesh.node.dispatcher import Dispatcher
+from mesh.node.jobs import Jobs
 from mesh.node.loop import Loop
 from mesh.node.replies import Call, Replies
 from mesh.pipeline.gateway import Answer
@@ -43,7 +43,7 @@ class Desk:
         dispatcher: Dispatcher,
         *,
         find_model: Callable[[str], ModelManifest],
-        no_plan_reason: Callable[[ModelManifest], str],
+        no_plan_reason: Callable[[ModelId, str], str],
         node_name: Callable[[NodeId], str],
         control: Callable[[RequestTopic, bytes, Callable[[bytes], None]], None],
         publish: Callable[[Message], None],
@@ -63,10 +63,10 @@ class Desk:
         self._timeout_s = timeout_s
         self._max_parsing = max_parsing
         self._parsing = 0
-        self._worker = ThreadPoolExecutor(1, thread_name_prefix="desk")
+        self._worker = Jobs("desk", loop.post)
 
     def close(self) -> None:
-        self._worker.shutdown(wait=False, cancel_futures=True)
+        self._worker.close()
 
     def connected(self) -> None:
         """The own broker is back: say what could not be said."""
@@ -112,9 +112,9 @@ class Desk:
         if self._parsing >= self._max_parsing:
             raise OverloadedError(f"{self._parsing} requests are being read already: send later")
         self._parsing += 1
-        work = self._worker.submit(_read, manifest, message, self._limits)
-        work.add_done_callback(
-            lambda done: self._loop.post(lambda: self._was_read(call, manifest, message, done))
+        self._worker.run(
+            lambda: _read(manifest, message, self._limits),
+            lambda outcome: self._was_read(call, manifest, message, outcome),
         )
 
     def _was_read(
@@ -122,16 +122,13 @@ class Desk:
         call: Call,
         manifest: ModelManifest,
         message: Message,
-        work: "Future[InferRequest]",
+        request: InferRequest | MeshError,
     ) -> None:
         self._parsing -= 1
-        error = work.exception()
-        if error is not None:
-            if not isinstance(error, MeshError):
-                _log.error("a request could not be read", exc_info=error)
-            self._replies.refuse(call, refusal_of(error), oip.id_of(message.payload, self._limits))
+        if isinstance(request, MeshError):
+            request_id = oip.id_of(message.payload, self._limits)
+            self._replies.refuse(call, refusal_of(request), request_id)
             return
-        request = work.result()
         given = [t for t in (request.timeout_s, message.expiry_s) if t is not None]
         self._dispatcher.ask(
             manifest.model_id,
@@ -139,7 +136,7 @@ class Desk:
             manifest.outputs,
             timeout_s=min(given, default=self._timeout_s),
             on_answer=lambda answer: self._answered(call, manifest, request, answer),
-            no_plan_reason=self._no_plan_reason(manifest),
+            no_plan_reason=self._no_plan_reason(manifest.model_id, manifest.name),
         )
 
     def _answered(
@@ -161,23 +158,18 @@ class Desk:
             ),
             timing=self._timing(answer),
         )
-        work = self._worker.submit(
-            _encode, response, binary=request.binary_output, limits=self._limits
-        )
-        work.add_done_callback(
-            lambda done: self._loop.post(lambda: self._was_encoded(call, request, done))
+        self._worker.run(
+            lambda: _encode(response, binary=request.binary_output, limits=self._limits),
+            lambda outcome: self._was_encoded(call, request, outcome),
         )
 
-    def _was_encoded(self, call: Call, request: InferRequest, work: "Future[bytes]") -> None:
-        error = work.exception()
-        if error is not None:
-            if not isinstance(error, MeshError):
-                _log.error("a reply could not be encoded", exc_info=error)
-            self._replies.refuse(call, refusal_of(error), request.id)
+    def _was_encoded(self, call: Call, request: InferRequest, content: bytes | MeshError) -> None:
+        if isinstance(content, MeshError):
+            self._replies.refuse(call, refusal_of(content), request.id)
             return
         self._replies.say(
             call,
-            work.result(),
+            content,
             content_type=oip_reply.content_type(binary=request.binary_output),
             request_id=request.id,
         )

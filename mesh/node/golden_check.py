@@ -1,15 +1,16 @@
 """Before a plan goes live, the model's golden input goes through it and must come out as recorded."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 
 from mesh.errors import MeshError
 from mesh.fleet.view import View
 from mesh.ids import NodeId
 from mesh.model.tensor import TensorSpec
 from mesh.node.dispatcher import Dispatcher
+from mesh.node.library import Library
+from mesh.node.roster import Roster
 from mesh.pipeline.gateway import Answer
 from mesh.runtime.golden import golden_inputs, outputs_match
-from mesh.store.manifest import ModelManifest
 from mesh.wire.documents import Plan
 
 TIMEOUT_S = 60.0
@@ -17,44 +18,44 @@ TIMEOUT_S = 60.0
 OnOutcome = Callable[[tuple[str | None, bool]], None]
 
 
-def check(
-    plan: Plan,
-    manifest: ModelManifest,
-    *,
-    read_expected: Callable[[], Sequence[bytes]],
-    view: View,
-    dispatcher: Dispatcher,
-    on_outcome: OnOutcome,
-) -> None:
-    """Run the golden input through the plan; `on_outcome` gets the failure, and if a retry may help."""
-    golden = manifest.golden
-    if golden is None:
-        on_outcome((None, False))
-        return
-    try:
-        expected = read_expected()
-    except MeshError as error:
-        on_outcome((str(error), True))
-        return
-    exact = _kernel_classes(plan, view) == {golden.kernel_class}
+class GoldenCheck:
+    """Knows where the recorded run is, and puts it through the pipeline."""
 
-    def judge(answer: Answer) -> None:
-        if answer.refusal is not None:
-            on_outcome((answer.refusal.message, answer.refusal.retryable))
+    def __init__(self, library: Library, roster: Roster, dispatcher: Dispatcher) -> None:
+        self._library = library
+        self._roster = roster
+        self._dispatcher = dispatcher
+
+    def check(self, plan: Plan, on_outcome: OnOutcome) -> None:
+        """Run the golden input through the plan; `on_outcome` gets the failure, and if a retry may help."""
+        try:
+            manifest = self._library.manifest_of(plan.model_id)
+            expected = self._library.golden_outputs(plan.model_id)
+        except MeshError as error:
+            on_outcome((str(error), error.retryable))
             return
-        outputs = [bytes(data) for data in answer.outputs]
-        agreed = outputs_match(expected, outputs, manifest.outputs, same_kernel_class=exact)
-        on_outcome((None if agreed else _sentence(plan, exact=exact), False))
+        golden = manifest.golden
+        if golden is None:
+            on_outcome((f"{manifest.name} has no recorded run: add it again", False))
+            return
+        exact = _kernel_classes(plan, self._roster.view) == {golden.kernel_class}
 
-    inputs = golden_inputs(manifest.inputs, golden.seed)
-    dispatcher.ask(
-        manifest.model_id,
-        _paired(manifest.inputs, inputs),
-        manifest.outputs,
-        timeout_s=TIMEOUT_S,
-        on_answer=judge,
-        pinned=plan,
-    )
+        def judge(answer: Answer) -> None:
+            if answer.refusal is not None:
+                on_outcome((answer.refusal.message, answer.refusal.retryable))
+                return
+            outputs = [bytes(data) for data in answer.outputs]
+            agreed = outputs_match(expected, outputs, manifest.outputs, same_kernel_class=exact)
+            on_outcome((None if agreed else _sentence(plan, exact=exact), False))
+
+        self._dispatcher.ask(
+            manifest.model_id,
+            _paired(manifest.inputs, golden_inputs(manifest.inputs, golden.seed)),
+            manifest.outputs,
+            timeout_s=TIMEOUT_S,
+            on_answer=judge,
+            pinned=plan,
+        )
 
 
 def _paired(

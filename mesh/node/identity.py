@@ -8,7 +8,7 @@ import socket
 from pathlib import Path
 
 from mesh.errors import StoreError, UsageError
-from mesh.ids import NodeId
+from mesh.ids import BootId, NodeId
 
 _NODE_ID = re.compile(r"[0-9a-f]{16}")
 _MDNS_GROUP = ("224.0.0.251", 5353)  # RFC 6762, 3: nothing is sent, it only picks an interface
@@ -48,6 +48,11 @@ def node_id(data_dir: Path) -> NodeId:
     except OSError as error:
         raise StoreError(f"{file} cannot be written: {error.strerror}") from error
     return drawn
+
+
+def draw_boot_id() -> BootId:
+    """A new life's id."""
+    return BootId(secrets.token_hex(4))
 
 
 def reachable_host(*, advertise: str, bind: str) -> str:

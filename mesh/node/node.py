@@ -2,41 +2,42 @@
 
 import logging
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import mesh
 from mesh.config import Config
 from mesh.device.capability import choose_threads
 from mesh.device.capability_cache import CapabilityCache
 from mesh.device.profile import BoardFacts, DeviceProfile, recognise
 from mesh.device.profile_files import load_profiles
-from mesh.errors import BrokerError, MeshError, NotConnectedError
-from mesh.fleet.broker_url import BrokerUrl, parse_broker_url
+from mesh.errors import BrokerError, NotConnectedError
+from mesh.fleet.broker_url import parse_broker_url
 from mesh.fleet.discovery import Announcement
 from mesh.ids import BootId, NodeId
-from mesh.node import golden_check, identity
+from mesh.node import identity
 from mesh.node.adapters import Adapters, max_message_bytes
-from mesh.node.control import Control, GoldenOutcome, Hooks, draw_boot_id
+from mesh.node.control import Control, Hooks
 from mesh.node.delivery import Delivery, Receivers
 from mesh.node.desk import Desk
 from mesh.node.dispatcher import Dispatcher
+from mesh.node.golden_check import GoldenCheck
+from mesh.node.introduction import Doing, Introduction
+from mesh.node.jobs import Jobs
 from mesh.node.library import Library
 from mesh.node.loop import Loop
 from mesh.node.post import Listeners, Post
 from mesh.node.probes import Probes
 from mesh.node.publisher import Publisher
 from mesh.node.reception import Reception
+from mesh.node.roster import Roster, RosterHooks
 from mesh.node.stages import Stages
 from mesh.node.status import name_of
 from mesh.node.workshop import Surroundings, Workshop
 from mesh.pipeline.gateway import Gateway
 from mesh.store.disk import ModelStore
 from mesh.store.http_server import StoreServer
-from mesh.store.manifest import ModelManifest
 from mesh.transport.port import Message
 from mesh.wire import codec
-from mesh.wire.documents import Advert, Heartbeat, NodeState, Plan
+from mesh.wire.documents import Advert, Heartbeat, NodeState
 from mesh.wire.frame import Frame
 from mesh.wire.infer import PayloadLimits
 from mesh.wire.topics import Fact, FactTopic, Lane, TopicSpace
@@ -53,15 +54,23 @@ class Node:
         self._facts: BoardFacts = adapters.board.facts()
         self._profile: DeviceProfile = recognise(self._facts, load_profiles())
         self.node_id: NodeId = identity.node_id(config.data_dir)
-        self.boot_id: BootId = draw_boot_id()
+        self.boot_id: BootId = identity.draw_boot_id()
         self._threads = choose_threads(config.threads, self._facts.cores)
+        self._introduction = Introduction(
+            config,
+            adapters.board,
+            self._profile,
+            self._facts,
+            node_id=self.node_id,
+            boot_id=self.boot_id,
+            threads=self._threads,
+        )
         self._loop = Loop()
-        self._sequence = 0
-        self._planner = ThreadPoolExecutor(1, thread_name_prefix="plan")
+        self._planner = Jobs("plan", self._loop.post)
         topics = TopicSpace.of(config.base_topic)
         self._topics = topics
         self._own_url = str(parse_broker_url(adapters.broker.url))
-        self.broker_url = self._advertised_url()
+        self.broker_url = self._introduction.broker_url(self._own_url)
         self._store = ModelStore(config.data_dir, max_model_bytes=config.max_model_bytes)
         self._http = StoreServer(self._store, bind=config.bind, port=config.http_port)
         self._post = self._make_post(topics)
@@ -102,12 +111,23 @@ class Node:
                 echo=self._probes.echoed,
             )
         )
+        self._roster = Roster(
+            self._loop,
+            me=self.node_id,
+            mesh_name=config.mesh_name,
+            silence_s=config.lost_after_s,
+            seeds=config.seeds,
+            hooks=RosterHooks(
+                open_peer=self._post.open_peer,
+                close_peer=self._post.close_peer,
+                catalogue=self._library.heard,
+                changed=self._review_soon,
+            ),
+        )
         self._control = Control(
             self._loop,
-            config,
+            self._roster,
             me=self.node_id,
-            boot_id=self.boot_id,
-            own_url=self._own_url,
             publisher=self._publisher,
             stages=self._stages,
             probes=self._probes,
@@ -116,6 +136,7 @@ class Node:
         )
         reception = Reception(
             self._control,
+            self._roster,
             self._library,
             me=self.node_id,
             mesh_name=config.mesh_name,
@@ -126,7 +147,7 @@ class Node:
             topics,
             self._dispatcher,
             find_model=self._library.find,
-            no_plan_reason=self._no_plan_reason,
+            no_plan_reason=self._control.no_plan_reason,
             node_name=self._name_of,
             control=reception.handle,
             publish=self._post.say,
@@ -137,8 +158,8 @@ class Node:
         self._post.connect(
             Listeners(
                 connected=self._connected,
-                disconnected=self._control.disconnected,
-                fact=self._control.fact,
+                disconnected=self._roster.disconnected,
+                fact=self._roster.fact,
                 frame=self._delivery.arrived,
                 request=self._desk.request,
             )
@@ -163,7 +184,7 @@ class Node:
         self._stages.clean()
         self._http.start()
         self._publisher.say(Fact.ADVERT, self.advert())
-        self._post.open_own(self._will())
+        self._post.open_own(self._said(self._introduction.will(), qos=1))
         discovery = self._adapters.discovery
         if discovery is not None:
             discovery.browse(self._found)
@@ -181,19 +202,20 @@ class Node:
     def _close(self) -> None:
         if self._adapters.discovery is not None:
             self._adapters.discovery.close()
-        self._control.state = NodeState.STOPPED
+        self._roster.state = NodeState.STOPPED
         self._beat()
         self._publisher.unsay_all()
         self._desk.close()
         self._library.close()
-        self._planner.shutdown(wait=False, cancel_futures=True)
+        self._planner.close()
         self._stages.close()
         self._post.close()
         self._http.close()
 
     def _tick(self) -> None:
         self._keep_broker()
-        self._control.tick()
+        self._roster.tick()
+        self._control.review_soon()
         self._beat()
 
     def _keep_broker(self) -> None:
@@ -208,69 +230,31 @@ class Node:
 
     # What this node says
 
-    def _beat(self) -> None:
-        self._sequence += 1
-        topic = self._topics.fact(FactTopic(node_id=self.node_id, fact=Fact.HEARTBEAT))
-        self._post.publish_own(Message(topic=topic, payload=codec.encode(self._heartbeat())))
-
-    def _heartbeat(self) -> Heartbeat:
-        status = self._adapters.board.status(self._profile)
-        lease = self._control.lease
-        return Heartbeat(
-            boot_id=self.boot_id,
-            sequence=self._sequence,
-            state=self._control.state,
-            lease_term=lease.term,
-            lease_holder=lease.holder,
-            load_1min=status.load_1min,
-            temperature_c=status.temperature_c,
-            memory_available_bytes=status.memory_available_bytes,
-            throttled=status.throttled,
-            activities=self._library.activities(),
-            gateway=self._dispatcher.stats(),
-        )
-
-    def _will(self) -> Message:
-        beat = Heartbeat(boot_id=self.boot_id, sequence=0, state=NodeState.LOST)
-        topic = self._topics.fact(FactTopic(node_id=self.node_id, fact=Fact.HEARTBEAT))
-        return Message(topic=topic, payload=codec.encode(beat), qos=1)
-
     def advert(self) -> Advert:
         """What does not change while this node runs."""
-        info = self._adapters.runtime.info()
-        host = parse_broker_url(self.broker_url).host
-        status = self._adapters.board.status(self._profile)
-        free_bytes = status.memory_available_bytes - self._profile.memory.reserved_bytes
-        http_host = (
-            identity.reachable_host(advertise=self._config.advertise, bind=self._config.bind)
-            if self._config.broker_url
-            else host
-        )
-        return Advert(
-            node_id=self.node_id,
-            boot_id=self.boot_id,
-            name=self._config.name,
-            mesh_name=self._config.mesh_name,
-            version=mesh.__version__,
-            board=self._profile.name,
-            board_label=self._profile.title,
-            runtime=info.name,
-            runtime_version=info.version,
-            kernel_class=info.kernel_class,
+        return self._introduction.advert(
             broker_url=self.broker_url,
             broker_kind=self._adapters.broker.kind,
-            http_url=f"http://{_bracketed(http_host)}:{self._http.port}",
-            host_id=self._facts.host_id,
-            host_cores=self._facts.cores,
-            threads=self._threads,
-            memory_bytes=self._config.memory_bytes or max(0, free_bytes),
+            http_port=self._http.port,
+            runtime=self._adapters.runtime.info(),
         )
 
-    def _advertised_url(self) -> str:
-        if self._config.broker_url:
-            return self._own_url
-        host = identity.reachable_host(advertise=self._config.advertise, bind=self._config.bind)
-        return str(BrokerUrl(host=host, port=parse_broker_url(self._own_url).port))
+    def _heartbeat(self) -> Heartbeat:
+        return self._introduction.heartbeat(
+            Doing(
+                state=self._roster.state,
+                lease=self._control.lease,
+                activities=self._library.activities(),
+                gateway=self._dispatcher.stats(),
+            )
+        )
+
+    def _beat(self) -> None:
+        self._post.publish_own(self._said(self._heartbeat(), qos=0))
+
+    def _said(self, beat: Heartbeat, *, qos: int) -> Message:
+        topic = self._topics.fact(FactTopic(node_id=self.node_id, fact=Fact.HEARTBEAT))
+        return Message(topic=topic, payload=codec.encode(beat), qos=qos)
 
     # Joints between the parts
 
@@ -305,23 +289,23 @@ class Node:
 
     def _make_hooks(self) -> Hooks:
         return Hooks(
-            open_peer=self._post.open_peer,
-            close_peer=self._post.close_peer,
             set_plan=self._dispatcher.set_plan,
             drop_model=lambda model_id: self._dispatcher.drop_model(
                 model_id, "the model was removed"
             ),
-            check_golden=self._check_golden,
-            catalogue=self._library.heard,
-            catalogued=self._library.served,
+            check_golden=GoldenCheck(self._library, self._roster, self._dispatcher).check,
+            served=self._library.served,
             plannable=self._library.plannable,
             model_file=self._library.model_file,
-            keep_models=lambda _view, present: self._keep_models(present),
+            keep_models=self._keep_models,
         )
 
     def _connected(self, url: str) -> None:
-        self._control.connected(url)
+        self._control.review_soon()
         if url == self._own_url:
+            if self._roster.state is NodeState.INIT:
+                self._roster.state = NodeState.READY
+            self._publisher.say_all()
             self._desk.connected()
             self._beat()
             self._say_ready()
@@ -335,19 +319,19 @@ class Node:
     def _found(self, announcement: Announcement) -> None:
         if announcement.mesh_name == self._config.mesh_name:
             self._loop.post(
-                lambda: self._control.found(
+                lambda: self._roster.found(
                     announcement.node_id, announcement.broker_url, own_word=True
                 )
             )
 
     def _learn(self, topic: FactTopic, payload: bytes) -> None:
-        self._control.learn_own(topic, payload)
+        self._roster.learn_own(topic, payload)
 
     def _review_soon(self) -> None:
         self._control.review_soon()
 
-    def _keep_models(self, present: frozenset[NodeId]) -> None:
-        self._library.keep(self._control.view, present)
+    def _keep_models(self) -> None:
+        self._library.keep(self._roster.view, self._roster.present)
         self._publisher.say(Fact.CATALOGUE, self._library.catalogue)
         self._publisher.say(Fact.HOLDINGS, self._library.holdings())
         for model_id, capability in self._library.capabilities.items():
@@ -356,33 +340,10 @@ class Node:
             self._publisher.unsay(Fact.CAPABILITY, model_id=model_id)
 
     def _send_frame(self, node_id: NodeId, lane: Lane, frame: Frame) -> None:
-        url = self._control.url_of(node_id)
+        url = self._roster.url_of(node_id)
         if url is None:
             raise NotConnectedError(f"node {node_id} is not known here")
         self._post.send_frame(url, node_id, lane, frame)
 
-    def _check_golden(self, plan: Plan, on_outcome: Callable[[GoldenOutcome], None]) -> None:
-        try:
-            manifest = self._library.manifest_of(plan.model_id)
-        except MeshError as error:
-            on_outcome((str(error), False))
-            return
-        golden_check.check(
-            plan,
-            manifest,
-            read_expected=lambda: self._library.golden_outputs(manifest.model_id),
-            view=self._control.view,
-            dispatcher=self._dispatcher,
-            on_outcome=on_outcome,
-        )
-
-    def _no_plan_reason(self, manifest: ModelManifest) -> str:
-        problem = self._control.problem_of(manifest.model_id)
-        return f"{manifest.name} has no plan yet: {problem or 'the mesh is getting it ready'}"
-
     def _name_of(self, node_id: NodeId) -> str:
-        return name_of(self._control.view, node_id)
-
-
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
+        return name_of(self._roster.view, node_id)

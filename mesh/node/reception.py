@@ -19,6 +19,7 @@ from mesh.model import cut_points, uncuttable_reason
 from mesh.model.tensor import LayerRange
 from mesh.node.control import Control
 from mesh.node.library import Library
+from mesh.node.roster import Roster
 from mesh.node.status import Snapshot, name_of, status
 from mesh.node.workshop import Wish
 from mesh.planning import (
@@ -62,14 +63,16 @@ class Reception:
 
     def __init__(
         self,
-        fleet: Control,
+        control_flow: Control,
+        roster: Roster,
         library: Library,
         *,
         me: NodeId,
         mesh_name: str,
         heartbeat: Callable[[], Heartbeat],
     ) -> None:
-        self._fleet = fleet
+        self._control = control_flow
+        self._roster = roster
         self._library = library
         self._me = me
         self._mesh_name = mesh_name
@@ -101,18 +104,17 @@ class Reception:
 
     def _status(self, payload: bytes, reply: Reply) -> None:
         request = _parse(StatusRequest, payload)
-        fleet = self._fleet
         snapshot = Snapshot(
             me=self._me,
             mesh_name=self._mesh_name,
-            view=fleet.view,
-            members=fleet.members,
-            coordinator=fleet.lease.holder,
+            view=self._roster.view,
+            members=self._roster.members,
+            coordinator=self._control.lease.holder,
             own_heartbeat=self._heartbeat(),
             manifests=self._library.catalogue.live(),
-            adopted=fleet.adopted,
-            routed=fleet.is_routed,
-            problem_of=fleet.problem_of,
+            adopted=self._control.adopted,
+            routed=self._control.is_routed,
+            problem_of=self._control.problem_of,
         )
         reply(control.encode_reply(request.id, status(snapshot)))
 
@@ -159,7 +161,7 @@ class Reception:
         if facts is None:
             raise NoPlanError(f"this node has not read {manifest.name} yet: ask again shortly")
         problem, who = self._problem(facts, request.min_stages)
-        live = self._fleet.adopted.get(facts.model_id)
+        live = self._control.adopted.get(facts.model_id)
         shown = live if request.min_stages is None else None
         solution = _as_planned(problem, facts, shown) or solve(problem)
         explanation = explain(problem, solution)
@@ -183,25 +185,25 @@ class Reception:
 
     def _problem(self, facts: ModelFacts, min_stages: int | None) -> tuple[Problem, Standing]:
         """The question as the coordinator would put it now. Raises: InfeasibleError."""
-        fleet = self._fleet
+        view = self._roster.view
         who = standing(
-            fleet.view,
+            view,
             facts.model_id,
             facts.pieces,
-            ready=fleet.ready,
+            ready=self._roster.ready,
             barred={},
             need_links=False,
         )
         if not who.eligible:
             reasons = {**who.waiting, **who.excluded}
-            told = "; ".join(f"{name_of(fleet.view, n)}: {why}" for n, why in reasons.items())
+            told = "; ".join(f"{name_of(view, n)}: {why}" for n, why in reasons.items())
             raise InfeasibleError(f"no node can take part: {told or 'no node is ready'}")
         problem = problem_for(
-            fleet.view,
+            view,
             facts.model_id,
             facts.pieces,
             eligible=who.eligible,
-            gateway=fleet.lease.holder or self._me,
+            gateway=self._control.lease.holder or self._me,
             min_stages=facts.min_stages if min_stages is None else min_stages,
         )
         return problem, who
@@ -216,7 +218,7 @@ class Reception:
     def _left_out(self, explanation: Explanation, who: Standing) -> tuple[LeftOut, ...]:
         reasons = [(one.node_id, one.sentence) for one in explanation.left_out]
         reasons += [*who.waiting.items(), *who.excluded.items()]
-        view = self._fleet.view
+        view = self._roster.view
         return tuple(
             LeftOut(node_id=node_id, node_name=name_of(view, node_id), reason=reason)
             for node_id, reason in reasons
@@ -234,7 +236,7 @@ class Reception:
         """The bottleneck in words, with the nodes' names for their ids."""
         text = str(bottleneck)
         for node_id in bottleneck.node_ids:
-            text = text.replace(node_id, name_of(self._fleet.view, node_id))
+            text = text.replace(node_id, name_of(self._roster.view, node_id))
         return text
 
     def _option(self, title: str, facts: ModelFacts, solution: Solution) -> PlanOption:
@@ -244,7 +246,7 @@ class Reception:
             parts.append(
                 PlannedPart(
                     node_id=stage.node_id,
-                    node_name=name_of(self._fleet.view, stage.node_id),
+                    node_name=name_of(self._roster.view, stage.node_id),
                     start=operators.start,
                     stop=operators.stop,
                     compute_s=stage.compute_s,

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from mesh.fleet.membership import Members, Presence
+from mesh.fleet.membership import Members, Presence, present
 from mesh.fleet.view import NodeView, View
 from mesh.ids import ModelId, NodeId
 from mesh.store.manifest import ModelManifest
@@ -117,7 +117,8 @@ def _model(now: Snapshot, manifest: ModelManifest) -> ModelStatus:
         problem=now.problem_of(manifest.model_id),
         held_by=sum(
             node.holdings is not None and manifest.model_id in node.holdings.held
-            for node in now.view.values()
+            for node_id, node in now.view.items()
+            if node_id in {now.me, *present(now.members)}
         ),
         requests_per_s=sum(one.requests_per_s for one in stats),
         p50_s=busiest.p50_s if busiest is not None else None,

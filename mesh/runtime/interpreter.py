@@ -141,7 +141,7 @@ class InterpreterRuntime:
         except BaseException:
             loaded.close()
             raise
-        _LOG.info("loaded %s in process %d", path.name, loaded.pid)
+        _LOG.debug("loaded %s in process %d", path.name, loaded.pid)
         return loaded
 
 

@@ -60,7 +60,11 @@ class Activity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatewayStats:
-    """One model's requests as this node's gateway saw them in the last minute."""
+    """One model's requests as this node's gateway saw them.
+
+    The rate is of the last ten seconds, the percentiles of the last minute; `answered` and `failed`
+    count since the node started.
+    """
 
     model_id: ModelId
     requests_per_s: float

@@ -104,7 +104,8 @@ def test_mosquitto_rr_of_an_unknown_model(serving: Any, asked: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "target", ["infer/resi dual/me", "infer/residual/a/b/c", "infer/", "infer", "", "guess/residual"]
+    "target",
+    ["infer/resi dual/me", "infer/residual/a/b/c", "infer/", "infer", "", "guess/residual"],
 )
 def test_a_request_topic_that_is_none(serving: Any, asked: str, target: str) -> None:
     with serving.asker(asked, v5=False) as asker:

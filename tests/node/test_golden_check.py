@@ -1,0 +1,178 @@
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from mesh.errors import InvokeError, NodeLostError, StoreError
+from mesh.fleet.view import NodeView, View
+from mesh.ids import BootId, Epoch, ModelId, NodeId, PlanId
+from mesh.model.tensor import DataType, TensorSpec
+from mesh.node import golden_check
+from mesh.node.dispatcher import Dispatcher
+from mesh.node.loop import Loop
+from mesh.pipeline.gateway import Gateway
+from mesh.runtime.golden import golden_inputs
+from mesh.store.manifest import Golden, ModelManifest
+from mesh.wire import refusal
+from mesh.wire.documents import Advert, Plan, PlanPhase, PlanStage
+from mesh.wire.frame import Frame, FrameKind, FrameTensor
+from mesh.wire.refusal import refusal_of
+from mesh.wire.topics import Lane
+
+ME, A = NodeId("0" * 16), NodeId("a" * 16)
+MODEL = ModelId("0" * 64)
+INPUT = TensorSpec(index=0, name="x", data_type=DataType.UINT8, shape=(4,))
+OUTPUT = TensorSpec(index=7, name="y", data_type=DataType.UINT8, shape=(2,))
+EXPECTED = (b"\x10\x20",)
+NEAR = b"\x11\x22"
+GOLDEN = Golden(kernel_class="k", seed=5, sha256="0" * 64, size_bytes=100)
+MANIFEST = ModelManifest(
+    model_id=MODEL,
+    name="tiny",
+    size_bytes=100,
+    inputs=(INPUT,),
+    outputs=(OUTPUT,),
+    revision=1,
+    writer=ME,
+    golden=GOLDEN,
+)
+PLAN = Plan(
+    plan_id=PlanId("0" * 16),
+    epoch=Epoch(3),
+    model_id=MODEL,
+    phase=PlanPhase.PREPARING,
+    stages=(PlanStage(node_id=A, start=0, stop=1, compute_s=0.01, transfer_s=0.0),),
+    bottleneck_s=0.01,
+    bottleneck="",
+    latency_s=0.01,
+    single_node=None,
+    single_node_s=None,
+    verdict="",
+)
+
+
+def advert(kernel_class: str) -> Advert:
+    return Advert(
+        node_id=A,
+        boot_id=BootId("0" * 8),
+        name="a",
+        mesh_name="default",
+        version="0",
+        board="b",
+        board_label="B",
+        runtime="fake",
+        runtime_version="1",
+        kernel_class=kernel_class,
+        broker_url="mqtt://a:1883",
+        broker_kind="memory",
+        http_url="http://a:80",
+        host_id="",
+        host_cores=1,
+        threads=1,
+        memory_bytes=0,
+    )
+
+
+@dataclass(slots=True)
+class Bench:
+    """A gateway whose first stage's broker is the test."""
+
+    kernel_class: str = "k"
+    manifest: ModelManifest = MANIFEST
+    sent: list[Frame] = field(default_factory=list)
+    outcomes: list[tuple[str | None, bool]] = field(default_factory=list)
+    dispatcher: Dispatcher = field(init=False)
+
+    def __post_init__(self) -> None:
+        gateway = Gateway(ME, max_queue=1, max_in_flight=1)
+        self.dispatcher = Dispatcher(Loop(), gateway, send=self.send)
+
+    def send(self, node_id: NodeId, lane: Lane, frame: Frame) -> None:
+        assert (node_id, lane) == (A, Lane.STAGE)
+        self.sent.append(frame)
+
+    def check(self, read_expected: Callable[[], Sequence[bytes]] = lambda: EXPECTED) -> None:
+        view: View = {A: NodeView(advert=advert(self.kernel_class))}
+        golden_check.check(
+            PLAN,
+            self.manifest,
+            read_expected=read_expected,
+            view=view,
+            dispatcher=self.dispatcher,
+            on_outcome=self.outcomes.append,
+        )
+
+    def result(self, data: bytes) -> None:
+        tensors = (FrameTensor(index=OUTPUT.index, data=data),)
+        frame = replace(self.sent[-1], kind=FrameKind.RESULT, tensors=tensors)
+        self.dispatcher.result(frame)
+
+    def fail(self, error: Exception) -> None:
+        content = refusal.encode(refusal_of(error))
+        self.dispatcher.result(
+            replace(self.sent[-1], kind=FrameKind.ERROR, tensors=(), error=content)
+        )
+
+
+def test_the_recorded_input_goes_through_the_plan_that_is_not_live_yet() -> None:
+    bench = Bench()
+    bench.check()
+    (frame,) = bench.sent
+    assert frame.plan_id == PLAN.plan_id
+    assert (bytes(frame.tensors[0].data),) == golden_inputs([INPUT], GOLDEN.seed)
+    assert bench.outcomes == []
+
+
+def test_the_recorded_answer_passes() -> None:
+    bench = Bench()
+    bench.check()
+    bench.result(EXPECTED[0])
+    assert bench.outcomes == [(None, False)]
+
+
+def test_within_one_kernel_class_every_bit_counts() -> None:
+    bench = Bench()
+    bench.check()
+    bench.result(NEAR)
+    ((failure, again),) = bench.outcomes
+    assert failure is not None
+    assert "bit for bit" in failure
+    assert not again
+
+
+@pytest.mark.parametrize(("data", "passes"), [(NEAR, True), (b"\x10\x40", False)])
+def test_across_kernel_classes_a_tolerance_counts(data: bytes, passes: bool) -> None:
+    bench = Bench(kernel_class="another")
+    bench.check()
+    bench.result(data)
+    ((failure, again),) = bench.outcomes
+    assert ((failure is None), again) == (passes, False)
+
+
+def test_an_error_is_the_failure() -> None:
+    bench = Bench()
+    bench.check()
+    bench.fail(InvokeError("bad numbers"))
+    assert bench.outcomes == [("bad numbers", False)]
+
+
+def test_an_error_that_may_pass_is_waited_out() -> None:
+    bench = Bench()
+    bench.check()
+    bench.fail(NodeLostError("gone"))
+    assert bench.outcomes == []
+
+
+def test_a_model_without_a_record_needs_no_check() -> None:
+    bench = Bench(manifest=replace(MANIFEST, golden=None))
+    bench.check()
+    assert (bench.outcomes, bench.sent) == ([(None, False)], [])
+
+
+def test_a_record_that_cannot_be_read_may_be_there_later() -> None:
+    def missing() -> Sequence[bytes]:
+        raise StoreError("there is no golden file")
+
+    bench = Bench()
+    bench.check(missing)
+    assert bench.outcomes == [("there is no golden file", True)]
