@@ -184,7 +184,7 @@ def test_every_subscription_is_listed() -> None:
         topics.all_requests(shared=False),
         topics.all_requests(shared=True),
         topics.all_facts(),
-        topics.all_responses("{reply}"),
+        topics.all_responses("{client}"),
     ):
         assert f"`{topic_filter}`" in PROTOCOL
 

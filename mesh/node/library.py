@@ -16,7 +16,7 @@ from mesh.node.workshop import OpenedModel, Progress, Wish, Workshop
 from mesh.store import catalogue as catalogues
 from mesh.store.catalogue import Catalogue
 from mesh.store.disk import ModelStore
-from mesh.store.fetch import fetch_golden, fetch_model
+from mesh.store.fetch import fetch_golden, fetch_model, fetch_uploaded
 from mesh.store.manifest import ModelManifest, check_model_name
 from mesh.wire.documents import Activity, CapabilityDocument, HoldingsDocument
 
@@ -128,8 +128,12 @@ class Library:
             return
         self._take(catalogues.merge(self.catalogue, other))
 
-    def add(self, wish: Wish, on_added: OnAdded) -> None:
-        """Begin to serve a file that the store has; `on_added` gets the manifest or the refusal."""
+    def add(self, wish: Wish, on_added: OnAdded, *, peers: Mapping[str, str] | None = None) -> None:
+        """Begin to serve an uploaded file; `on_added` gets the manifest or the refusal.
+
+        On a broker of several nodes the upload and this wish may have gone to different ones: then
+        the file is at one of `peers` (name → HTTP address).
+        """
         try:
             self._check_name(wish)
         except UsageError as error:
@@ -138,6 +142,8 @@ class Library:
         self._begin("checking", wish.model_id, wish.name)
 
         def work() -> tuple[ModelManifest, OpenedModel]:
+            if peers and not self._store.has(wish.model_id):
+                fetch_uploaded(self._store, wish.model_id, peers)
             return self._workshop.prepare(wish)
 
         def done(outcome: tuple[ModelManifest, OpenedModel] | MeshError) -> None:

@@ -204,6 +204,7 @@ class Node:
             self._adapters.discovery.close()
         self._roster.state = NodeState.STOPPED
         self._beat()
+        self._post.withdraw(self._publisher.advert())
         self._publisher.unsay_all()
         self._desk.close()
         self._library.close()
@@ -309,6 +310,8 @@ class Node:
             self._desk.connected()
             self._beat()
             self._say_ready()
+        else:
+            self._post.introduce(url, self._publisher.advert())
 
     def _say_ready(self) -> None:
         """Once: connections may come and go later."""

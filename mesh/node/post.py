@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mesh.errors import MeshError, NotConnectedError
 from mesh.ids import NodeId
@@ -91,6 +91,21 @@ class Post:
         if bus is None:
             raise NotConnectedError("the node's own broker is closed")
         bus.publish(message)
+
+    def introduce(self, url: str, advert: Message) -> None:
+        """Leave the advert at another node's broker: nobody else may have told that node."""
+        bus = self._buses.get(url)
+        if bus is None or url == self._own_url:
+            return
+        try:
+            bus.publish(advert)
+        except MeshError as error:
+            _log.warning("no introduction at %s: %s", url, error)
+
+    def withdraw(self, advert: Message) -> None:
+        """Take the advert back wherever it was left."""
+        for url in self._buses:
+            self.introduce(url, replace(advert, payload=b""))
 
     def send_frame(self, url: str, node_id: NodeId, lane: Lane, frame: frames.Frame) -> None:
         """Send a frame to a node at its broker. Raises: TransportError, TooLargeError, OverloadedError."""

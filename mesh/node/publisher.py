@@ -43,6 +43,11 @@ class Publisher:
             self._learn(topic, b"")
             self._publish(self._message(topic, b""))
 
+    def advert(self) -> Message:
+        """What introduces this node at another's broker."""
+        topic = FactTopic(node_id=self._me, fact=Fact.ADVERT)
+        return self._message(topic, self._said.get(topic, b""))
+
     def said_models(self) -> frozenset[ModelId]:
         """The models of which a capability was published."""
         return frozenset(t.model_id for t in self._said if t.model_id is not None)

@@ -135,7 +135,16 @@ class Reception:
             else:
                 reply(control.encode_reply(request.id, self._added(outcome)))
 
-        self._library.add(wish, done)
+        self._library.add(wish, done, peers=self._http_urls())
+
+    def _http_urls(self) -> dict[str, str]:
+        """Where the other nodes' files are, by name and id."""
+        adverts = [
+            node.advert
+            for node_id, node in sorted(self._roster.view.items())
+            if node_id in self._roster.others and node.advert is not None
+        ]
+        return {f"{advert.name} ({advert.node_id})": advert.http_url for advert in adverts}
 
     def _added(self, manifest: ModelManifest) -> AddModelReply:
         file = self._library.model_file(manifest.model_id)

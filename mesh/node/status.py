@@ -17,6 +17,9 @@ from mesh.wire.control import (
 from mesh.wire.documents import GatewayStats, Heartbeat, Plan, StageStatus
 
 
+_GONE = {Presence.LOST.value, Presence.UNHEARD.value}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     """What a status is made of. `own_heartbeat` stands for the asked node itself."""
@@ -172,6 +175,8 @@ def _told(node: NodeView | None, plan: Plan, stage: int) -> StageStatus | None:
 
 def _notes(now: Snapshot, nodes: Iterable[NodeStatus]) -> Iterable[str]:
     for node in sorted(nodes, key=lambda node: node.name):
+        if node.state in _GONE:
+            continue
         if node.throttled:
             yield f"{node.name} is throttled: cool it or give it a better power supply"
         if "embedded" in node.broker_kind:

@@ -5,6 +5,7 @@ the other must show that it has the model alone: the first that can proves which
 were wrong. How bytes move, `swarm` knows.
 """
 
+import contextlib
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from mesh.errors import IntegrityError, StoreError
 from mesh.ids import ModelId
 from mesh.store.disk import ModelStore, Progress, no_progress
-from mesh.store.http_client import Download, PeerError
+from mesh.store.http_client import Download, PeerError, ask_size_bytes
 from mesh.store.http_request import ByteRange, Collection, Resource
 from mesh.store.manifest import Golden
 from mesh.store.partial import PartialModel
@@ -60,6 +61,23 @@ def fetch_model(
         return _Fetch(model_id, board, partial, swarm, watcher).run()
     finally:
         partial.close()
+
+
+def fetch_uploaded(store: ModelStore, model_id: ModelId, peers: Mapping[str, str]) -> FetchReport:
+    """Bring a model whose size nobody has told yet from those of `peers` that have it.
+
+    Raises: as `fetch_model`; StoreError when nobody has it.
+    """
+    resource = Resource(collection=Collection.MODELS, model_id=model_id)
+    sizes_bytes = {}
+    for name, url in peers.items():
+        with contextlib.suppress(PeerError):
+            sizes_bytes[name] = ask_size_bytes(url, resource)
+    if not sizes_bytes:
+        raise StoreError(f"model {model_id:.12} was uploaded neither to this node nor to another")
+    size_bytes = next(iter(sizes_bytes.values()))
+    holders = {name: peers[name] for name, size in sizes_bytes.items() if size == size_bytes}
+    return fetch_model(store, model_id, size_bytes, holders)
 
 
 class _Fetch:

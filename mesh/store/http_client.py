@@ -117,6 +117,20 @@ def _check_reply(response: http.client.HTTPResponse, part: ByteRange, file_bytes
         raise PeerError("it answered with another range", is_final=True)
 
 
+def ask_size_bytes(url: str, resource: Resource, *, silence_s: float = 5.0) -> int:
+    """Ask how large a node's file is. Raises: PeerError when it has none."""
+    try:
+        connection = http.client.HTTPConnection(*check_url(url), timeout=silence_s)
+        with contextlib.closing(connection):
+            connection.request("HEAD", resource.path, headers={"Connection": "close"})
+            response = connection.getresponse()
+            if response.status != 200:
+                raise PeerError(f"it answered with HTTP status {response.status}", is_final=True)
+            return int(response.getheader("Content-Length") or "")
+    except (OSError, http.client.HTTPException, ValueError, UsageError) as error:
+        raise PeerError(_reason(error)) from error
+
+
 def upload(
     url: str, path: Path, on_progress: Progress = no_progress, *, silence_s: float = 30.0
 ) -> ModelId:

@@ -22,6 +22,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from mesh.errors import BrokerError, DeadlineExceededError
 from mesh.fleet.broker_url import parse_broker_url
+from mesh.transport.filters import matches
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -49,6 +50,7 @@ class MqttClient:
 
     def __init__(self, url: str, *filters: str, v5: bool = True) -> None:
         self._v5 = v5
+        self._filters = filters
         self._heard: list[Heard] = []
         self._changed = threading.Condition()
         self._subscribed = 0
@@ -128,6 +130,8 @@ class MqttClient:
                 )
 
     def _on_message(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
+        if not any(matches(one, message.topic) for one in self._filters):
+            return  # amqtt 0.12 sends to each new client what is retained for anybody's filters
         said = message.properties
         heard = Heard(
             topic=message.topic,

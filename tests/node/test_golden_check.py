@@ -1,15 +1,17 @@
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import cast
 
 import pytest
 
-from mesh.errors import InvokeError, NodeLostError, StoreError
+from mesh.errors import InvokeError, MeshError, NodeLostError, StoreError
 from mesh.fleet.view import NodeView, View
 from mesh.ids import BootId, Epoch, ModelId, NodeId, PlanId
 from mesh.model.tensor import DataType, TensorSpec
-from mesh.node import golden_check
 from mesh.node.dispatcher import Dispatcher
+from mesh.node.golden_check import GoldenCheck
+from mesh.node.library import Library
 from mesh.node.loop import Loop
+from mesh.node.roster import Roster
 from mesh.pipeline.gateway import Gateway
 from mesh.runtime.golden import golden_inputs
 from mesh.store.manifest import Golden, ModelManifest
@@ -74,11 +76,34 @@ def advert(kernel_class: str) -> Advert:
 
 
 @dataclass(slots=True)
+class _Library:
+    """What the check asks of the node's models."""
+
+    manifest: ModelManifest = MANIFEST
+    failure: MeshError | None = None
+
+    def manifest_of(self, model_id: ModelId) -> ModelManifest:
+        assert model_id == MODEL
+        return self.manifest
+
+    def golden_outputs(self, model_id: ModelId) -> tuple[bytes, ...]:
+        assert model_id == MODEL
+        if self.failure is not None:
+            raise self.failure
+        return EXPECTED
+
+
+@dataclass(slots=True)
+class _Roster:
+    view: View
+
+
+@dataclass(slots=True)
 class Bench:
     """A gateway whose first stage's broker is the test."""
 
     kernel_class: str = "k"
-    manifest: ModelManifest = MANIFEST
+    library: _Library = field(default_factory=_Library)
     sent: list[Frame] = field(default_factory=list)
     outcomes: list[tuple[str | None, bool]] = field(default_factory=list)
     dispatcher: Dispatcher = field(init=False)
@@ -91,16 +116,12 @@ class Bench:
         assert (node_id, lane) == (A, Lane.STAGE)
         self.sent.append(frame)
 
-    def check(self, read_expected: Callable[[], Sequence[bytes]] = lambda: EXPECTED) -> None:
-        view: View = {A: NodeView(advert=advert(self.kernel_class))}
-        golden_check.check(
-            PLAN,
-            self.manifest,
-            read_expected=read_expected,
-            view=view,
-            dispatcher=self.dispatcher,
-            on_outcome=self.outcomes.append,
+    def check(self) -> None:
+        roster = _Roster({A: NodeView(advert=advert(self.kernel_class))})
+        checker = GoldenCheck(
+            cast("Library", self.library), cast("Roster", roster), self.dispatcher
         )
+        checker.check(PLAN, self.outcomes.append)
 
     def result(self, data: bytes) -> None:
         tensors = (FrameTensor(index=OUTPUT.index, data=data),)
@@ -163,16 +184,17 @@ def test_an_error_that_may_pass_is_waited_out() -> None:
     assert bench.outcomes == []
 
 
-def test_a_model_without_a_record_needs_no_check() -> None:
-    bench = Bench(manifest=replace(MANIFEST, golden=None))
+def test_a_model_without_a_record_is_not_served() -> None:
+    bench = Bench(library=_Library(manifest=replace(MANIFEST, golden=None)))
     bench.check()
-    assert (bench.outcomes, bench.sent) == ([(None, False)], [])
+    ((failure, again),) = bench.outcomes
+    assert failure is not None
+    assert "add it again" in failure
+    assert (again, bench.sent) == (False, [])
 
 
-def test_a_record_that_cannot_be_read_may_be_there_later() -> None:
-    def missing() -> Sequence[bytes]:
-        raise StoreError("there is no golden file")
-
-    bench = Bench()
-    bench.check(missing)
-    assert bench.outcomes == [("there is no golden file", True)]
+@pytest.mark.parametrize("error", [StoreError("there is no file"), NodeLostError("not now")])
+def test_a_record_that_cannot_be_read_is_the_failure(error: MeshError) -> None:
+    bench = Bench(library=_Library(failure=error))
+    bench.check()
+    assert bench.outcomes == [(str(error), error.retryable)]

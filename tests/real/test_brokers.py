@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from mesh.testing.asker import Asker
-from mesh.testing.local_mesh import LocalMesh, await_serving, await_status
+from mesh.testing.local_mesh import LocalMesh, await_status
 from mesh.testing.models import residual_cnn
 from mesh.testing.mosquitto_programs import mosquitto_pub, mosquitto_sub
 from mesh.transport.mosquitto import MosquittoBroker, find_mosquitto
@@ -111,9 +111,10 @@ def test_shared_broker(
     names = ("node-1", "node-2", "node-3")
     with _mesh(tmp_path, measured, "--broker", shared_url, "--no-mdns") as mesh:
         mesh.start_all(names)
-        _await_nodes(mesh, "node-1", 3)
+        _await_everywhere(mesh, 3, _sees(3), "three nodes to see each other")
         model = mesh.serve(file, "residual", split=3)
         assert {stage.node_name for stage in model.stages} == set(names)
+        _await_everywhere(mesh, 3, _serves, "three nodes to serve")
         drawn = {str(number): whole.draw(number) for number in range(REQUESTS)}
         sound = drawn["0"]["image"].tobytes()
         for v5 in (False, True):
@@ -128,12 +129,31 @@ def test_shared_broker(
         _check_after_a_loss(mesh, model, whole)
 
 
+def _await_everywhere(
+    mesh: LocalMesh, count: int, is_so: Callable[[StatusReply], bool], what: str
+) -> None:
+    """On a shared broker any node answers: ask until each of `count` has said that it is so."""
+    agreed: set[str] = set()
+
+    def have_all_agreed(status: StatusReply) -> bool:
+        if is_so(status):
+            agreed.add(status.asked)
+        return len(agreed) == count
+
+    with mesh.client() as client:
+        await_status(client, have_all_agreed, timeout_s=30, what=what)
+
+
+def _serves(status: StatusReply) -> bool:
+    return any(model.state == "serving" for model in status.models)
+
+
 def _check_after_a_loss(mesh: LocalMesh, model: ModelStatus, whole: Any) -> None:
     mesh.kill(model.stages[1].node_name)
     survivor = model.stages[0].node_name
-    _await_nodes(mesh, survivor, 2)
+    _await_everywhere(mesh, 2, _sees(2), "the loss to be seen")
+    _await_everywhere(mesh, 2, _serves, "the two others to serve")
     with mesh.client(survivor) as client:
-        await_serving(client, "residual")
         for seed in range(10):
             inputs = whole.draw(seed)
             answer = client.infer("residual", inputs, timeout_s=10)

@@ -174,7 +174,9 @@ def test_concurrent_clients_get_their_own_replies(serving: Any) -> None:
     def talk(number: int) -> None:
         v5, node = bool(number % 2), serving.nodes[number // 2 % 2]
         mine = f"{RESPONSE}/client-{number}"
-        properties = {"ResponseTopic": mine, "CorrelationData": b"same"} if v5 else {}
+        properties: dict[str, Any] = (
+            {"ResponseTopic": mine, "CorrelationData": b"same"} if v5 else {}
+        )
         drawn = [serving.whole.draw(100 * number + i) for i in range(REQUESTS_EACH)]
         with MqttClient(serving.url(node), mine, v5=v5) as client:
             for i, inputs in enumerate(drawn):

@@ -1,0 +1,271 @@
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+
+from mesh.device.capability_cache import CapabilityCache
+from mesh.errors import (
+    MeshError,
+    StoreError,
+    UnknownModelError,
+    UnsupportedModelError,
+    UsageError,
+)
+from mesh.fleet.view import NodeView, View
+from mesh.ids import BootId, ModelId, NodeId
+from mesh.node.library import Library
+from mesh.node.loop import Loop
+from mesh.node.workshop import Surroundings, Wish, Workshop
+from mesh.store import catalogue as catalogues
+from mesh.store.disk import ModelStore
+from mesh.store.http_server import StoreServer
+from mesh.store.manifest import ModelManifest
+from mesh.testing.models import residual_cnn, tiny_dense
+from mesh.testing.runtime import FakeRuntime
+from mesh.wire.documents import Advert, HoldingsDocument
+
+RunUntil = Callable[[Loop, Callable[[], bool]], None]
+ME, A = NodeId("0" * 16), NodeId("a" * 16)
+
+
+@dataclass(slots=True)
+class Bench:
+    """A node's library over a real store and a fake runtime."""
+
+    folder: Path
+    run_until: RunUntil
+    me: NodeId = ME
+    loop: Loop = field(default_factory=Loop)
+    runtime: FakeRuntime = field(default_factory=FakeRuntime)
+    changes: int = 0
+    store: ModelStore = field(init=False)
+    library: Library = field(init=False)
+
+    def __post_init__(self) -> None:
+        scratch = self.folder / "slices"
+        scratch.mkdir(parents=True, exist_ok=True)
+        self.store = ModelStore(self.folder, max_model_bytes=1 << 20)
+        workshop = Workshop(
+            self.store,
+            self.runtime,
+            CapabilityCache(self.folder / "capability"),
+            me=self.me,
+            surroundings=Surroundings(
+                device_profile="generic", power_mode="", threads=1, max_boundary_bytes=1 << 20
+            ),
+            scratch_dir=scratch,
+        )
+        self.library = Library(self.loop, self.store, workshop, me=self.me, on_change=self.changed)
+
+    def changed(self) -> None:
+        self.changes += 1
+
+    def upload(self, content: bytes | None = None) -> ModelId:
+        path = self.folder / "upload"
+        path.write_bytes(tiny_dense() if content is None else content)
+        return self.store.add_file(path)
+
+    def add(
+        self, name: str = "tiny", *, content: bytes | None = None, replace: bool = False
+    ) -> ModelManifest | MeshError:
+        wish = Wish(model_id=self.upload(content), name=name, replace=replace)
+        outcomes: list[ModelManifest | MeshError] = []
+        self.library.add(wish, outcomes.append)
+        self.run_until(self.loop, lambda: bool(outcomes))
+        return outcomes[0]
+
+    def added(self, name: str = "tiny") -> ModelManifest:
+        outcome = self.add(name)
+        assert isinstance(outcome, ModelManifest)
+        return outcome
+
+    def keep(self, view: View | None = None, *, until: Callable[[], bool]) -> None:
+        """Review again and again, as the control flow does after each change."""
+
+        def look() -> bool:
+            self.library.keep(view or {}, frozenset(view or {}))
+            return until()
+
+        self.run_until(self.loop, look)
+
+
+@pytest.fixture
+def make(tmp_path: Path, run_until: RunUntil) -> Iterator[Callable[..., Bench]]:
+    made: list[Bench] = []
+
+    def one(name: str = "me", *, me: NodeId = ME) -> Bench:
+        made.append(Bench(folder=tmp_path / name, run_until=run_until, me=me))
+        return made[-1]
+
+    yield one
+    for bench in made:
+        bench.library.close()
+
+
+def peer(bench: Bench, url: str) -> View:
+    """What others see of a node whose files are served at the URL."""
+    advert = Advert(
+        node_id=bench.me,
+        boot_id=BootId("0" * 8),
+        name="peer",
+        mesh_name="default",
+        version="0",
+        board="",
+        board_label="",
+        runtime="fake",
+        runtime_version="1",
+        kernel_class="k",
+        broker_url="mqtt://peer:1883",
+        broker_kind="memory",
+        http_url=url,
+        host_id="",
+        host_cores=1,
+        threads=1,
+        memory_bytes=0,
+    )
+    return {bench.me: NodeView(advert=advert, holdings=bench.library.holdings())}
+
+
+def test_a_model_is_served_once_it_is_added(make: Callable[..., Bench]) -> None:
+    bench = make()
+    manifest = bench.added()
+    assert bench.library.find("tiny") == manifest
+    assert bench.library.served() == {manifest.model_id}
+    assert bench.library.holdings() == HoldingsDocument(held=(manifest.model_id,))
+    assert bench.library.manifest_of(manifest.model_id) == manifest
+    assert bench.library.plannable()[manifest.model_id].name == "tiny"
+    assert bench.library.model_file(manifest.model_id).path.is_file()
+    assert bench.library.golden_outputs(manifest.model_id)
+    assert bench.changes >= 2
+
+
+def test_what_is_under_way_is_told(make: Callable[..., Bench]) -> None:
+    bench = make()
+    bench.library.add(Wish(model_id=bench.upload(), name="tiny"), lambda _outcome: None)
+    (activity,) = bench.library.activities()
+    assert (activity.kind, activity.model_name) == ("checking", "tiny")
+    bench.run_until(bench.loop, lambda: not bench.library.activities())
+
+
+def test_an_unknown_name_is_told_with_those_that_there_are(make: Callable[..., Bench]) -> None:
+    bench = make()
+    with pytest.raises(UnknownModelError, match="none yet"):
+        bench.library.find("tiny")
+    bench.added()
+    with pytest.raises(UnknownModelError, match="there are: tiny"):
+        bench.library.find("tin")
+    with pytest.raises(UnknownModelError):
+        bench.library.manifest_of(ModelId("0" * 64))
+    with pytest.raises(StoreError):
+        bench.library.model_file(ModelId("0" * 64))
+
+
+def test_a_name_changes_its_file_only_when_that_is_wanted(make: Callable[..., Bench]) -> None:
+    bench = make()
+    first = bench.added()
+    other = residual_cnn("float32")
+    assert isinstance(bench.add(content=other), UsageError)
+    replaced = bench.add(content=other, replace=True)
+    assert isinstance(replaced, ModelManifest)
+    assert replaced.revision == first.revision + 1
+    assert not bench.store.has(first.model_id), "nobody needs it any more"
+
+
+def test_bad_names_and_bad_files_are_refused(make: Callable[..., Bench]) -> None:
+    bench = make()
+    assert isinstance(bench.add("a/b"), UsageError)
+    bench.runtime.next_load_error = UnsupportedModelError("too new")
+    assert isinstance(bench.add(), UnsupportedModelError)
+    assert bench.library.served() == frozenset()
+    assert bench.library.activities() == ()
+
+
+def test_a_removed_name_stays_removed_and_its_file_goes(make: Callable[..., Bench]) -> None:
+    bench = make()
+    manifest = bench.added()
+    before = bench.library.catalogue
+    assert bench.library.remove("tiny") == manifest
+    assert not bench.store.has(manifest.model_id)
+    bench.library.heard(A, catalogues.encode(before))
+    assert bench.library.served() == frozenset()
+    with pytest.raises(UnknownModelError):
+        bench.library.remove("tiny")
+
+
+def test_a_file_stays_while_another_name_needs_it(make: Callable[..., Bench]) -> None:
+    bench = make()
+    manifest = bench.added()
+    bench.added("again")
+    bench.library.remove("tiny")
+    assert bench.store.has(manifest.model_id)
+
+
+def test_what_is_served_outlives_a_restart(make: Callable[..., Bench]) -> None:
+    manifest = make().added()
+    again = make()
+    assert again.library.find("tiny") == manifest
+    assert again.library.plannable() == {}
+    again.keep(until=lambda: manifest.model_id in again.library.capabilities)
+    assert manifest.model_id in again.library.plannable()
+
+
+def test_a_model_that_cannot_be_run_here_is_said_so(make: Callable[..., Bench]) -> None:
+    manifest = make().added()
+    again = make()
+    again.runtime.next_load_error = UnsupportedModelError("too new")
+    again.keep(until=lambda: manifest.model_id in again.library.capabilities)
+    assert again.library.capabilities[manifest.model_id].failure == "too new"
+
+
+def test_another_nodes_models_are_fetched_and_measured(make: Callable[..., Bench]) -> None:
+    theirs = make("theirs", me=A)
+    manifest = theirs.added()
+    server = StoreServer(theirs.store, bind="127.0.0.1")
+    server.start()
+    try:
+        mine = make()
+        mine.library.heard(A, catalogues.encode(theirs.library.catalogue))
+        assert mine.library.served() == {manifest.model_id}
+        assert mine.library.holdings().held == ()
+        view = peer(theirs, f"http://127.0.0.1:{server.port}")
+        mine.keep(view, until=lambda: manifest.model_id in mine.library.capabilities)
+    finally:
+        server.close()
+    assert mine.library.holdings().held == (manifest.model_id,)
+    assert mine.library.golden_outputs(manifest.model_id) == theirs.library.golden_outputs(
+        manifest.model_id
+    )
+
+
+def test_a_fetch_that_failed_is_not_repeated_at_once(make: Callable[..., Bench]) -> None:
+    theirs = make("theirs", me=A)
+    theirs.added()
+    server = StoreServer(theirs.store, bind="127.0.0.1")
+    view = peer(theirs, f"http://127.0.0.1:{server.port}")
+    server.close()  # nobody answers there
+    mine = make()
+    mine.library.heard(A, catalogues.encode(theirs.library.catalogue))
+    mine.library.keep(view, frozenset({A}))
+    assert [one.kind for one in mine.library.activities()] == ["fetching"]
+    mine.run_until(mine.loop, lambda: not mine.library.activities())
+    mine.library.keep(view, frozenset({A}))
+    assert mine.library.activities() == ()
+
+
+def test_a_catalogue_that_is_none_changes_nothing(make: Callable[..., Bench]) -> None:
+    bench = make()
+    bench.added()
+    before = bench.library.catalogue
+    for payload in (b"", b"{", b"[]", b'{"manifests": 3}'):
+        bench.library.heard(A, payload)
+    assert bench.library.catalogue == before
+
+
+def test_a_later_revision_of_another_node_wins(make: Callable[..., Bench]) -> None:
+    bench = make()
+    manifest = bench.added()
+    later = replace(manifest, revision=manifest.revision + 1, writer=A, labels=("cat",))
+    bench.library.heard(A, catalogues.encode(catalogues.of((later,))))
+    assert bench.library.find("tiny").labels == ("cat",)
+    assert bench.store.has(manifest.model_id)
