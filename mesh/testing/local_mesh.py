@@ -134,6 +134,8 @@ class LocalMesh:
         log = self.folder / name / "log.txt"
         try:
             said = json.loads(_first_line(process, START_TIMEOUT_S))
+            if said.get("status") == "error":
+                raise NodeLostError(str(said.get("error")))
         except (MeshError, ValueError) as error:
             _end(process)
             tail = log.read_text(errors="replace")[-_LOG_TAIL_CHARS:]
@@ -177,7 +179,7 @@ class LocalMesh:
     def serve(
         self, file: Path, name: str, *, split: int = 1, image: ImageWish | None = None
     ) -> ModelStatus:
-        """Add a model at the first node and wait until it is served by `split` stages or more."""
+        """Add a model at the first node; return when every node serves it in `split` stages or more."""
         node = next(iter(self.nodes.values()))
         with Client(node.broker_url) as client:
             wish = AddModelRequest(
@@ -188,7 +190,10 @@ class LocalMesh:
                 replace=True,
             )
             client.ask(Verb.MODEL_ADD, wish, AddModelReply, timeout_s=ADD_TIMEOUT_S)
-            return await_serving(client, name, stages=split)
+        for one in self.nodes.values():
+            with Client(one.broker_url) as client:
+                served = await_serving(client, name, stages=split)
+        return served
 
     def logs(self) -> str:
         """The end of every node's log."""

@@ -192,3 +192,28 @@ def test_nodes_that_share_a_broker_share_its_requests() -> None:
     bench.post._connector = Connector()  # type: ignore[assignment]
     bench.post.open_own(WILL)
     assert f"{SPACE.all_requests(shared=True)} 1" in filters
+
+
+def test_the_advert_is_left_at_other_brokers_and_taken_back() -> None:
+    bench = Bench()
+    topic = SPACE.fact(FactTopic(node_id=ME, fact=Fact.ADVERT))
+    advert = Message(topic=topic, payload=b"me", qos=1, retain=True)
+    bench.post.open_own(WILL)
+    bench.post.open_peer(PEER)
+    for url in (OWN, PEER, "mqtt://unknown:1883"):
+        bench.post.introduce(url, advert)
+
+    def retained(url: str) -> list[bytes]:
+        heard: list[bytes] = []
+        bus = bench.network.connect(
+            url,
+            client_id="late",
+            on_event=lambda one: heard.append(one.payload) if isinstance(one, Message) else None,
+        )
+        bus.subscribe(topic, qos=1)
+        bus.close()
+        return heard
+
+    assert (retained(OWN), retained(PEER)) == ([], [b"me"])
+    bench.post.withdraw(advert)
+    assert retained(PEER) == []

@@ -12,9 +12,9 @@ import pytest
 
 from mesh.errors import DeadlineExceededError
 from mesh.store.http_client import upload
-from mesh.testing.local_mesh import await_serving, await_status
+from mesh.testing.local_mesh import LocalMesh, await_serving, await_status
 from mesh.testing.models import tiny_dense
-from mesh.testing.mqtt_client import Heard
+from mesh.testing.mqtt_client import Heard, MqttClient
 from mesh.wire.control import (
     AddModelReply,
     AddModelRequest,
@@ -94,67 +94,71 @@ def test_after_the_deadline_nothing_more_is_said(serving: Any) -> None:
 # Models that come and go
 
 
-def _add(serving: Any, folder: Path, name: str, *, min_stages: int) -> None:
-    node = serving.mesh.nodes[serving.nodes[0]]
+def _add(mesh: LocalMesh, node: str, folder: Path, name: str) -> None:
     file = folder / "tiny.tflite"
     file.write_bytes(tiny_dense())
-    wish = AddModelRequest(
-        model_id=upload(node.http_url, file), name=name, min_stages=min_stages, replace=True
-    )
-    with serving.mesh.client(serving.nodes[0]) as client:
+    wish = AddModelRequest(model_id=upload(mesh.nodes[node].http_url, file), name=name)
+    with mesh.client(node) as client:
         client.ask(Verb.MODEL_ADD, wish, AddModelReply, timeout_s=30)
 
 
-def _remove(serving: Any, name: str) -> None:
-    with serving.mesh.client(serving.nodes[0]) as client:
+def _remove(mesh: LocalMesh, node: str, name: str) -> None:
+    with mesh.client(node) as client:
         wish = RemoveModelRequest(name=name)
         client.ask(Verb.MODEL_REMOVE, wish, RemoveModelReply, timeout_s=10)
 
 
-def _has_too_few_nodes(status: StatusReply) -> bool:
-    """Whether the asked node knows why the model is not served, and that it will stay so."""
-    reasons = [model.problem or "" for model in status.models if model.name == "wide"]
-    return any("at least 3" in reason for reason in reasons)
+def _lacks_memory(status: StatusReply) -> bool:
+    return any("memory" in (model.problem or "") for model in status.models)
 
 
-def test_a_model_that_has_no_plan(serving: Any, asked: str, tmp_path: Path) -> None:
-    """Three stages were asked for, and there are two nodes."""
-    _add(serving, tmp_path, "wide", min_stages=3)
-    with serving.mesh.client(asked) as client:
-        await_status(client, _has_too_few_nodes, timeout_s=20, what="the reason to be known")
-    for v5 in (False, True):
-        with serving.asker(asked, v5=v5) as asker:
-            [reply] = asker.ask("infer/wide/me", TINY)
-        error = _error(reply)
-        assert (error.code, error.retryable) == ("NO_PLAN", True)
-        assert error.retry_after_s is not None
-        assert "wide has no plan yet: " in error.message
-        assert "at least 3" in error.message
-    _remove(serving, "wide")
+def test_a_model_that_has_no_plan(tmp_path: Path, measured: tuple[str, str]) -> None:
+    """One node, with less memory than the model needs."""
+    with LocalMesh(
+        tmp_path, options=("--memory", "1KiB", "--no-mdns", *measured), measure_each=True
+    ) as mesh:
+        url = mesh.start("node-1").broker_url
+        _add(mesh, "node-1", tmp_path, "tiny")
+        with mesh.client() as client:
+            await_status(client, _lacks_memory, timeout_s=20, what="the reason to be known")
+        for v5 in (False, True):
+            with MqttClient(url, "mesh/1/response/#", v5=v5) as asker:
+                for name in ("first", "second"):
+                    asker.publish(f"mesh/1/request/infer/tiny/{name}", TINY)
+                replies = asker.take(2, timeout_s=5)
+            assert [one.topic.rpartition("/")[2] for one in replies] == ["first", "second"]
+            for reply in replies:
+                error = _error(reply)
+                assert (error.code, error.retryable) == ("NO_PLAN", True)
+                assert error.retry_after_s is not None
+                assert "tiny has no plan yet: " in error.message
+                assert "memory" in error.message
 
 
 def test_a_model_that_was_just_added_is_refused_or_answered_once(
     serving: Any, tmp_path: Path
 ) -> None:
-    _add(serving, tmp_path, "fresh", min_stages=1)
-    with serving.asker(serving.nodes[0]) as asker:
+    node = serving.nodes[0]
+    _add(serving.mesh, node, tmp_path, "fresh")
+    with serving.asker(node) as asker:
         [reply] = asker.ask("infer/fresh/me", TINY)
         assert _is_answer(reply) or (_error(reply).code, _error(reply).retryable) == (
             "NO_PLAN",
             True,
         )
-    _remove(serving, "fresh")
+    _remove(serving.mesh, node, "fresh")
 
 
 def test_a_model_that_is_removed_under_way(serving: Any, asked: str, tmp_path: Path) -> None:
-    _add(serving, tmp_path, "brief", min_stages=1)
+    node = serving.nodes[0]
+    _add(serving.mesh, node, tmp_path, "brief")
     with serving.mesh.client(asked) as client:
         await_serving(client, "brief")
     with serving.asker(asked) as asker:
         for number in range(UNDER_WAY):
             asker.client.publish(f"mesh/1/request/infer/brief/{number}", TINY)
             if number == UNDER_WAY // 2:
-                _remove(serving, "brief")
+                _remove(serving.mesh, node, "brief")
         # The reply to the removal is heard, too.
         replies = [one for one in asker.take(UNDER_WAY) if "/infer/brief/" in one.topic]
         assert sorted(int(reply.topic.rpartition("/")[2]) for reply in replies) == list(

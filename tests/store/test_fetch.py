@@ -10,7 +10,7 @@ import pytest
 from mesh.errors import IntegrityError, StoreError
 from mesh.ids import ModelId
 from mesh.store.disk import ModelStore
-from mesh.store.fetch import fetch_golden, fetch_model
+from mesh.store.fetch import fetch_golden, fetch_model, fetch_uploaded
 from mesh.store.http_server import StoreServer
 from mesh.store.manifest import Golden
 from mesh.store.swarm import FetchOptions
@@ -303,3 +303,19 @@ def test_a_wrong_golden_file_is_refused(
     huge = Golden(kernel_class="k", seed=1, sha256="0" * 64, size_bytes=1 << 30)
     with pytest.raises(StoreError, match="too large"):
         fetch_golden(store, MODEL_ID, huge, {"n1": real_peer}, options=OPTIONS)
+
+
+def test_an_uploaded_model_is_found_among_the_peers(
+    store: ModelStore, real_peer: str, tmp_path: Path
+) -> None:
+    empty = StoreServer(ModelStore(tmp_path / "empty", max_model_bytes=SIZE), bind="127.0.0.1")
+    empty.start()
+    try:
+        peers = {"gone": "http://127.0.0.1:1", "empty": f"http://127.0.0.1:{empty.port}"}
+        with pytest.raises(StoreError, match="neither to this node nor to another"):
+            fetch_uploaded(store, MODEL_ID, peers)
+        report = fetch_uploaded(store, MODEL_ID, {**peers, "holder": real_peer})
+    finally:
+        empty.close()
+    assert report.bytes_by_peer == {"holder": SIZE}
+    assert store.has(MODEL_ID)

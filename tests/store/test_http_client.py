@@ -9,7 +9,7 @@ import pytest
 from mesh.errors import IntegrityError, StoreError, UsageError
 from mesh.ids import ModelId
 from mesh.store.disk import ModelStore
-from mesh.store.http_client import Download, PeerError, check_url, upload
+from mesh.store.http_client import Download, PeerError, ask_size_bytes, check_url, upload
 from mesh.store.http_request import ByteRange, Collection, Resource
 from mesh.store.http_server import StoreServer
 
@@ -165,3 +165,19 @@ def test_a_bad_address_is_a_final_failure() -> None:
     with pytest.raises(PeerError) as caught:
         b"".join(Download("ftp://x", RESOURCE, silence_s=1).read(ByteRange(start=0, stop=1), 1))
     assert caught.value.is_final
+
+
+def test_the_size_of_a_file_is_asked_for(url: str, model: Path) -> None:
+    upload(url, model)
+    assert ask_size_bytes(url, RESOURCE) == len(CONTENT)
+
+
+def test_a_file_that_is_not_there_has_no_size(url: str) -> None:
+    with pytest.raises(PeerError, match="404"):
+        ask_size_bytes(url, RESOURCE)
+
+
+@pytest.mark.parametrize("bad", ["http://127.0.0.1:1", "nowhere"])
+def test_nobody_there_tells_no_size(bad: str) -> None:
+    with pytest.raises(PeerError):
+        ask_size_bytes(bad, RESOURCE)

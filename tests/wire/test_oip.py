@@ -18,6 +18,7 @@ from mesh.errors import (
 from mesh.model.tensor import DataType, TensorSpec
 from mesh.wire import oip
 from mesh.wire.infer import InferRequest, PayloadLimits
+from mesh.wire.oip import MAX_ID_CHARS
 
 FLOATS = TensorSpec(index=0, name="x", data_type=DataType.FP32, shape=(1, 2))
 BYTES = TensorSpec(index=1, name="mask", data_type=DataType.UINT8, shape=(3,))
@@ -188,3 +189,30 @@ CANDIDATES = (
 def test_whatever_json_holds_only_request_errors_come_out(root: dict[str, Any]) -> None:
     with contextlib.suppress(RequestError):
         parse(root)
+
+
+@pytest.mark.parametrize(
+    ("payload", "expected"),
+    [
+        (b'{"inputs": [], "id": "7"}', "7"),
+        (b'{"inputs": [], "id": "7"}' + bytes(99), "7"),
+        (b'{"id": "7", "inputs": [', "7"),
+        (b'{"id": "7", "x": "' + bytes(5000), "7"),
+        (b' {"id" : "a\\"\\u00e9"', 'a"é'),
+        (b'{"x": "' + b"x" * 5000 + b'", "id": "7"}', None),
+        (b'{"id": 7}', None),
+        (b'{"id": "' + b"x" * (MAX_ID_CHARS + 1) + b'"', None),
+        (b'{"id": "\xff"', None),
+        (b'{"id": "\\x"', None),
+        (b"\x89PNG", None),
+        (b"", None),
+    ],
+)
+def test_the_id_of_a_request_that_cannot_be_served(payload: bytes, expected: str | None) -> None:
+    assert oip.id_of(payload, LIMITS) == expected
+
+
+@given(st.binary(max_size=64) | st.binary(max_size=64).map(lambda tail: b'{"id":"' + tail))
+def test_looking_for_an_id_never_fails(payload: bytes) -> None:
+    found = oip.id_of(payload, LIMITS)
+    assert found is None or len(found) <= MAX_ID_CHARS

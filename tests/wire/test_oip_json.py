@@ -58,3 +58,9 @@ def test_a_header_beyond_the_bound_is_not_searched_for() -> None:
 )
 def test_only_a_brace_begins_an_object(payload: bytes, expected: bool) -> None:
     assert oip_json.looks_like_object(payload) is expected
+
+
+def test_an_id_that_comes_first_is_found_whatever_follows() -> None:
+    assert oip_json.leading_id(b'\n{ "id":"a b", \xff', max_chars=3) == "a b"
+    assert oip_json.leading_id(b'{"id":"a b"', max_chars=2) is None
+    assert oip_json.leading_id(b'{"x":1,"id":"a"}', max_chars=9) is None

@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 
 from mesh.errors import BadTopicError
 from mesh.ids import ModelId, NodeId
+from mesh.transport.filters import check_topic
 from mesh.wire.topics import (
     MAX_TOPIC_BYTES,
     Fact,
@@ -154,6 +155,16 @@ def test_a_response_topic_that_loops_or_forges_is_refused(text: str) -> None:
 )
 def test_a_response_topic_of_ones_own_is_fine(text: str) -> None:
     assert SPACE.check_response_topic(text) == text
+
+
+@given(st.text(max_size=400) | st.text("a€+#/$\0\x7f", max_size=400))
+@example("€" * 171)
+def test_an_accepted_response_topic_can_be_published_to(text: str) -> None:
+    try:
+        SPACE.check_response_topic(text)
+    except BadTopicError:
+        return
+    check_topic(text)
 
 
 @given(st.text(max_size=40).map(lambda text: f"mesh/1/{text}") | st.text(max_size=40))

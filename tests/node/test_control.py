@@ -1,0 +1,271 @@
+"""One node's control flow over a real roster, publisher, probes and stages, with a fake runtime."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from mesh.fleet.plans import ModelFacts
+from mesh.ids import BootId, ModelId, NodeId
+from mesh.node.control import Control, GoldenOutcome, Hooks
+from mesh.node.jobs import Jobs
+from mesh.node.loop import Loop
+from mesh.node.probes import Probes
+from mesh.node.publisher import Publisher
+from mesh.node.roster import Roster, RosterHooks
+from mesh.node.stages import ModelFile, Stages
+from mesh.planning.pieces import pieces_of
+from mesh.testing.runtime import FakeRuntime
+from mesh.transport.port import Message
+from mesh.wire import codec
+from mesh.wire.documents import (
+    Advert,
+    CapabilityDocument,
+    Heartbeat,
+    HoldingsDocument,
+    NodeState,
+    Plan,
+    PlanPhase,
+    PlansDocument,
+    StageState,
+)
+from mesh.wire.topics import Fact, FactTopic, TopicSpace
+
+RunUntil = Callable[[Loop, Callable[[], bool]], None]
+ME, OTHER = NodeId("5" * 16), NodeId("a" * 16)
+URL = "mqtt://other:1883"
+MODEL = ModelId("0" * 64)
+BEAT = Heartbeat(boot_id=BootId("0" * 8), sequence=1, state=NodeState.READY)
+
+
+def advert(node_id: NodeId) -> Advert:
+    return Advert(
+        node_id=node_id,
+        boot_id=BootId("0" * 8),
+        name=node_id[:1],
+        mesh_name="default",
+        version="0",
+        board="",
+        board_label="",
+        runtime="fake",
+        runtime_version="1",
+        kernel_class="k",
+        broker_url=URL,
+        broker_kind="memory",
+        http_url="http://a:80",
+        host_id="",
+        host_cores=1,
+        threads=1,
+        memory_bytes=1 << 30,
+    )
+
+
+def _nothing(*_args: object) -> None:
+    pass
+
+
+class Bench:
+    """Everything that the control flow decides, recorded."""
+
+    def __init__(self, file: ModelFile, run_until: RunUntil, slices: Path) -> None:
+        self.loop, self.file, self._run_until = Loop(), file, run_until
+        self.routed: list[PlanPhase | None] = []
+        self.dropped: list[ModelId] = []
+        self.checked: list[Plan] = []
+        self.golden: GoldenOutcome = (None, False)
+        self.served = frozenset({MODEL})
+        self.pieces = pieces_of(file.model, max_boundary_bytes=1 << 20)
+        self.runtime = FakeRuntime()
+        self.stages = Stages(
+            self.loop, self.runtime, slices, threads=1, emit=_nothing, on_change=self.review_soon
+        )
+        self.stages.clean()
+        self.roster = Roster(
+            self.loop,
+            me=ME,
+            mesh_name="default",
+            silence_s=1000.0,
+            seeds=(),
+            hooks=RosterHooks(
+                open_peer=_nothing,
+                close_peer=_nothing,
+                catalogue=_nothing,
+                changed=self.review_soon,
+            ),
+        )
+        self.planner = Jobs("plan", self.loop.post)
+        self.publisher = Publisher(
+            TopicSpace("mesh/1"), me=ME, publish=_accept, learn=self.roster.learn_own
+        )
+        self.control = Control(
+            self.loop,
+            self.roster,
+            me=ME,
+            publisher=self.publisher,
+            stages=self.stages,
+            probes=Probes(self.loop, me=ME, send=_nothing, on_change=_nothing),
+            planner=self.planner,
+            hooks=Hooks(
+                set_plan=lambda _model, plan: self.routed.append(plan.phase if plan else None),
+                drop_model=self.dropped.append,
+                check_golden=self._check,
+                served=lambda: self.served,
+                plannable=self._plannable,
+                model_file=lambda _model: self.file,
+                keep_models=_nothing,
+            ),
+        )
+
+    def close(self) -> None:
+        self.stages.close()
+        self.planner.close()
+
+    def review_soon(self) -> None:
+        self.control.review_soon()
+
+    def until(self, is_done: Callable[[], bool]) -> None:
+        self._run_until(self.loop, is_done)
+
+    def begin(self) -> None:
+        """This node is ready and has measured the model."""
+        self.roster.state = NodeState.READY
+        self.publisher.say(Fact.ADVERT, advert(ME))
+        self.publisher.say(Fact.HOLDINGS, HoldingsDocument(held=(MODEL,)))
+        count = len(self.pieces.boundaries) - 1
+        capability = CapabilityDocument(
+            model_id=MODEL,
+            kernel_class="k",
+            threads=1,
+            boundaries=self.pieces.boundaries,
+            layer_s=(0.001,) * count,
+            stage_s=0.0,
+        )
+        self.publisher.say(Fact.CAPABILITY, capability, model_id=MODEL)
+        self.loop.post(self.review_soon)
+
+    def live(self) -> Plan | None:
+        plan = self.control.adopted.get(MODEL)
+        return plan if plan is not None and plan.phase is PlanPhase.LIVE else None
+
+    def plans(self) -> PlansDocument:
+        said = self.roster.view[ME].plans
+        assert said is not None
+        return said
+
+    def hear(self, fact: Fact, document: object) -> None:
+        self.roster.fact(URL, FactTopic(node_id=OTHER, fact=fact), codec.encode(document))
+
+    def _plannable(self) -> dict[ModelId, ModelFacts]:
+        facts = ModelFacts(model_id=MODEL, name="tiny", min_stages=1, pieces=self.pieces)
+        return {MODEL: facts} if self.served else {}
+
+    def _check(self, plan: Plan, on_outcome: Callable[[GoldenOutcome], None]) -> None:
+        self.checked.append(plan)
+        on_outcome(self.golden)
+
+
+def _accept(_message: Message) -> bool:
+    return True
+
+
+@pytest.fixture
+def bench(model_file: ModelFile, run_until: RunUntil, tmp_path: Path) -> Iterator[Bench]:
+    made = Bench(model_file, run_until, tmp_path / "slices")
+    yield made
+    made.close()
+
+
+def test_a_node_alone_takes_the_lease_plans_loads_checks_and_goes_live(bench: Bench) -> None:
+    bench.begin()
+    bench.until(lambda: bench.live() is not None and bool(bench.routed))
+    assert bench.control.is_coordinator
+    assert bench.control.lease.term == 1
+    assert [plan.phase for plan in bench.checked] == [PlanPhase.PREPARING]
+    assert bench.routed == [PlanPhase.LIVE]
+    assert bench.control.is_routed(MODEL)
+    (stage,) = bench.stages.document().stages
+    assert stage.state is StageState.READY
+    assert bench.plans().plans == (bench.live(),)
+
+
+def test_a_node_that_is_not_ready_takes_no_lease(bench: Bench) -> None:
+    bench.review_soon()
+    bench.until(lambda: ME in bench.roster.view)
+    assert not bench.control.is_coordinator
+    assert bench.plans().plans == ()
+
+
+def test_a_plan_with_wrong_numbers_does_not_go_live_and_the_reason_is_told(bench: Bench) -> None:
+    bench.golden = ("other numbers", False)
+    bench.begin()
+    bench.until(lambda: bench.control.problem_of(MODEL) is not None)
+    assert bench.live() is None
+    assert bench.routed == []
+    assert "other numbers" in bench.control.no_plan_reason(MODEL, "tiny")
+    bench.until(lambda: bench.stages.document().stages == ())
+
+
+def test_without_a_reason_the_mesh_is_getting_ready(bench: Bench) -> None:
+    assert "getting it ready" in bench.control.no_plan_reason(MODEL, "tiny")
+
+
+def test_a_model_that_is_removed_is_let_go(bench: Bench) -> None:
+    bench.begin()
+    bench.until(lambda: bench.live() is not None)
+    bench.served = frozenset()
+    bench.loop.post(bench.review_soon)
+    bench.until(lambda: bench.dropped == [MODEL])
+    assert not bench.control.is_routed(MODEL)
+    assert bench.plans().plans == ()
+
+
+def test_a_better_lease_is_followed_and_the_live_plan_stays(bench: Bench) -> None:
+    bench.begin()
+    bench.until(lambda: bench.live() is not None)
+    bench.roster.found(OTHER, URL, own_word=True)
+    beat = Heartbeat(
+        boot_id=BootId("0" * 8),
+        sequence=1,
+        state=NodeState.READY,
+        lease_term=9,
+        lease_holder=OTHER,
+    )
+    bench.hear(Fact.HEARTBEAT, beat)
+    bench.until(lambda: not bench.control.is_coordinator)
+    assert bench.control.lease.holder == OTHER
+    assert bench.live() is not None
+    assert bench.plans().problems == ()
+
+
+def test_a_newer_live_plan_of_another_node_is_adopted(bench: Bench) -> None:
+    bench.begin()
+    bench.until(lambda: bench.live() is not None)
+    live = bench.live()
+    assert live is not None
+    bench.roster.found(OTHER, URL, own_word=True)
+    bench.hear(Fact.HEARTBEAT, BEAT)
+    newer = codec.from_plain(Plan, codec.to_plain(live) | {"epoch": 7, "plan_id": "f" * 16})
+    bench.hear(Fact.PLANS, PlansDocument(lease_term=1, plans=(newer,)))
+    bench.until(lambda: bench.live() == newer)
+    bench.until(lambda: bench.routed[-1] is PlanPhase.LIVE and len(bench.routed) == 2)
+    held = {status.plan_id for status in bench.stages.document().stages}
+    assert held == {live.plan_id, newer.plan_id}, "the old stages stay for frames under way"
+
+
+def test_a_plan_whose_node_is_gone_carries_no_requests(bench: Bench) -> None:
+    bench.begin()
+    bench.until(lambda: bench.live() is not None)
+    live = bench.live()
+    assert live is not None
+    bench.roster.found(OTHER, URL, own_word=True)
+    bench.hear(Fact.HEARTBEAT, BEAT)
+    elsewhere = codec.to_plain(live) | {"epoch": 7, "plan_id": "f" * 16}
+    elsewhere["stages"] = [stage | {"node_id": OTHER} for stage in elsewhere["stages"]]
+    theirs = codec.from_plain(Plan, elsewhere)
+    bench.hear(Fact.PLANS, PlansDocument(lease_term=1, plans=(theirs,)))
+    bench.until(lambda: bench.live() == theirs)
+    stopped = Heartbeat(boot_id=BootId("0" * 8), sequence=2, state=NodeState.STOPPED)
+    bench.hear(Fact.HEARTBEAT, stopped)
+    bench.until(lambda: bench.routed[-1] is None)
+    bench.until(lambda: (plan := bench.live()) is not None and plan.epoch == 8)
+    bench.until(lambda: bench.control.is_routed(MODEL))
