@@ -3,6 +3,9 @@
 import argparse
 import contextlib
 import os
+import signal
+import sys
+import threading
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -140,6 +143,11 @@ def _add_patience(parser: Parser) -> None:
         help="for requests that name none (30)",
     )
     group.add_argument("--log-level", choices=node_log.LEVELS, help="default info")
+    group.add_argument(
+        "--end-with-stdin",
+        action="store_true",
+        help="end when standard input closes: for programs that start nodes",
+    )
 
 
 def run(args: argparse.Namespace, session: Session) -> int:
@@ -147,6 +155,8 @@ def run(args: argparse.Namespace, session: Session) -> int:
 
     config = config_of(args, session.environment)
     node_log.set_up(config.log_level, session.terminal.err)
+    if args.end_with_stdin:
+        threading.Thread(target=_end_with_stdin, name="stdin", daemon=True).start()
 
     def on_ready(node: "Node") -> None:
         up = Up.of(node.advert(), pid=os.getpid())
@@ -155,6 +165,13 @@ def run(args: argparse.Namespace, session: Session) -> int:
 
     daemon.run(config, on_ready)
     return 0
+
+
+def _end_with_stdin() -> None:
+    """A starter that was killed closes it too: its nodes do not outlive it."""
+    while sys.stdin.buffer.read(4096):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _greet(terminal: Terminal, up: Up, *, as_json: bool) -> None:

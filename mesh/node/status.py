@@ -16,7 +16,6 @@ from mesh.wire.control import (
 )
 from mesh.wire.documents import GatewayStats, Heartbeat, Plan, StageStatus
 
-
 _GONE = {Presence.LOST.value, Presence.UNHEARD.value}
 
 

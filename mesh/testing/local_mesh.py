@@ -1,7 +1,7 @@
 """Real node processes on this machine's loopback: a mesh to try things on, and to break.
 
 Each node is `mesh node` with its own data directory, broker and mDNS; the mesh has a name of its
-own, so that it never joins another one. Nothing outlives `close`.
+own, so that it never joins another one. Nothing outlives `close`, nor the process that started it.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO, TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from mesh.client import Client
 from mesh.errors import DeadlineExceededError, MeshError, NodeLostError
@@ -102,7 +102,7 @@ class LocalMesh:
         folder = self.folder / name
         folder.mkdir(parents=True, exist_ok=True)
         command = [
-            *(sys.executable, "-m", "mesh", "node", "--json", "--name", name),
+            *(sys.executable, "-m", "mesh", "node", "--json", "--end-with-stdin", "--name", name),
             *("--mesh", self.mesh_name, "--data-dir", str(folder / "data")),
             *("--bind", LOOPBACK, "--interface", LOOPBACK),
             *self._options,
@@ -111,7 +111,7 @@ class LocalMesh:
         with (folder / "log.txt").open("a") as log:
             return subprocess.Popen(
                 command,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
@@ -273,6 +273,6 @@ def _end(process: "subprocess.Popen[str]") -> None:
 
 
 def _close_pipes(process: "subprocess.Popen[str]") -> None:
-    stream: IO[str] | None = process.stdout
-    if stream is not None:
-        stream.close()
+    for stream in (process.stdin, process.stdout):
+        if stream is not None:
+            stream.close()

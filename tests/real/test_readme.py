@@ -63,9 +63,10 @@ def _shell(command: str, mesh: LocalMesh, folder: Path) -> str:
 def _reply(subscribe: str, publish: str, mesh: LocalMesh, folder: Path) -> Any:
     """What the subscriber hears; the publisher runs once the broker has taken the subscription."""
     words = shlex.split(subscribe.replace("HOST", f"127.0.0.1 -p {_port(mesh)}").rstrip(" &"))
-    with subprocess.Popen([*words, "-d"], stdout=subprocess.PIPE, text=True) as listener:
+    words = ["stdbuf", "-oL", *words, "-d", "-W", str(TIMEOUT_S)]  # says when it has subscribed
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as listener:
         assert listener.stdout is not None
-        assert any("SUBACK" in line for line in iter(listener.stdout.readline, ""))
+        assert any(line.startswith("Subscribed") for line in iter(listener.stdout.readline, ""))
         _shell(publish, mesh, folder)
         heard, _ = listener.communicate(timeout=TIMEOUT_S)
     return json.loads(next(line for line in heard.splitlines() if line.startswith("{")))
