@@ -11,6 +11,7 @@ from mesh.fleet.view import View
 from mesh.ids import ModelId, NodeId
 from mesh.node.jobs import Jobs
 from mesh.node.loop import Loop
+from mesh.node.publisher import Publisher
 from mesh.node.stages import ModelFile
 from mesh.node.workshop import OpenedModel, Progress, Wish, Workshop
 from mesh.store import catalogue as catalogues
@@ -19,6 +20,7 @@ from mesh.store.disk import ModelStore
 from mesh.store.fetch import fetch_golden, fetch_model, fetch_uploaded
 from mesh.store.manifest import ModelManifest, check_model_name
 from mesh.wire.documents import Activity, CapabilityDocument, HoldingsDocument
+from mesh.wire.topics import Fact
 
 _log = logging.getLogger("mesh.library")
 
@@ -85,6 +87,15 @@ class Library:
     def holdings(self) -> HoldingsDocument:
         held = {one.model_id for one in self.catalogue.live() if self._is_complete(one)}
         return HoldingsDocument(held=tuple(sorted(held)))
+
+    def publish(self, publisher: Publisher) -> None:
+        """Say what there is, and take back what is no more."""
+        publisher.say(Fact.CATALOGUE, self.catalogue)
+        publisher.say(Fact.HOLDINGS, self.holdings())
+        for model_id, capability in self.capabilities.items():
+            publisher.say(Fact.CAPABILITY, capability, model_id=model_id)
+        for model_id in publisher.said_models() - self.capabilities.keys():
+            publisher.unsay(Fact.CAPABILITY, model_id=model_id)
 
     def activities(self) -> tuple[Activity, ...]:
         return tuple(self._busy[model_id] for model_id in sorted(self._busy))

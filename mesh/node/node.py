@@ -335,12 +335,7 @@ class Node:
 
     def _keep_models(self) -> None:
         self._library.keep(self._roster.view, self._roster.present)
-        self._publisher.say(Fact.CATALOGUE, self._library.catalogue)
-        self._publisher.say(Fact.HOLDINGS, self._library.holdings())
-        for model_id, capability in self._library.capabilities.items():
-            self._publisher.say(Fact.CAPABILITY, capability, model_id=model_id)
-        for model_id in self._publisher.said_models() - self._library.capabilities.keys():
-            self._publisher.unsay(Fact.CAPABILITY, model_id=model_id)
+        self._library.publish(self._publisher)
 
     def _send_frame(self, node_id: NodeId, lane: Lane, frame: Frame) -> None:
         url = self._roster.url_of(node_id)
