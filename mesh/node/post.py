@@ -1,5 +1,6 @@
 """The node's connections: one bus to its own broker and one to each peer's; nothing is decided here."""
 
+import hashlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -119,12 +120,18 @@ class Post:
     def _connect(self, url: str, will: Message | None) -> Bus:
         bus = self._connector.connect(
             url,
-            client_id=f"mesh-{self._me}",
+            client_id=self._client_id(url),
             on_event=lambda event: self._run_soon(lambda: self._heard(url, event)),
             will=will,
         )
         self._buses[url] = bus
         return bus
+
+    def _client_id(self, url: str) -> str:
+        """One for each connection: a seed may be this node's own broker under another name."""
+        if url == self._own_url:
+            return f"mesh-{self._me}"
+        return f"mesh-{self._me}-{hashlib.sha256(url.encode()).hexdigest()[:8]}"
 
     def _heard(self, url: str, event: BusEvent) -> None:
         if url not in self._buses or self._listeners is None:

@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
@@ -217,3 +218,19 @@ def test_the_advert_is_left_at_other_brokers_and_taken_back() -> None:
     assert (retained(OWN), retained(PEER)) == ([], [b"me"])
     bench.post.withdraw(advert)
     assert retained(PEER) == []
+
+
+def test_a_seed_that_is_the_own_broker_does_not_put_the_node_out() -> None:
+    """A broker ends the older of two connections of one client id: each has its own."""
+    ids: list[str] = []
+
+    class Recording(MemoryNetwork):
+        def connect(self, url: str, *, client_id: str, **rest: Any) -> Any:
+            ids.append(client_id)
+            return super().connect(url, client_id=client_id, **rest)
+
+    bench = Bench(network=Recording())
+    bench.post.open_own(Message(topic="mesh/1/will", payload=b""))
+    bench.post.open_peer("mqtt://localhost:1883")
+    bench.post.open_peer(PEER)
+    assert len(set(ids)) == len(ids) == 3
