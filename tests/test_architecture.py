@@ -108,7 +108,7 @@ def test_only_the_composition_root_chooses_adapters() -> None:
     allowed = {
         "mesh.transport.choose": {"mesh.node.adapters"},
         "mesh.runtime.detect": {"mesh.node.adapters", "mesh.demo.whole"},
-        "mesh.transport.paho_bus": {"mesh.node.adapters", "mesh.client"},
+        "mesh.transport.paho_bus": {"mesh.node.adapters", "mesh.client.client"},
     }
     for module, importers in allowed.items():
         found = graph.find_modules_that_directly_import(module)
