@@ -27,12 +27,17 @@ def test_noise_only_adds() -> None:
     assert estimate(PEER, samples([0.9, 0.002, 0.1], [0.5, 0.012])) == quiet
 
 
+def test_small_frames_that_were_slower_than_large_ones_are_noise() -> None:
+    link = estimate(PEER, samples([0.008], [0.004]))
+    assert link.goodput_bytes_per_s == pytest.approx(LARGE_BYTES / 0.0005)
+
+
 def test_samples_of_one_size_are_no_measurement() -> None:
     with pytest.raises(ValueError, match=r"empty|arg"):
         estimate(PEER, samples([0.002], []))
 
 
-def test_a_measurement_has_both_sizes_and_warms_each() -> None:
+def test_a_measurement_has_both_sizes_more_than_once() -> None:
     assert sizes_bytes().count(SMALL_BYTES) > 1
     assert sizes_bytes().count(LARGE_BYTES) > 1
 
