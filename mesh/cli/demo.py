@@ -6,13 +6,16 @@ from pathlib import Path
 
 from mesh.cli.demo_story import Story, Wishes
 from mesh.cli.options import Parser, add_json, at_least_one, examples
+from mesh.cli.orderly_end import orderly_end
 from mesh.cli.session import Session
 from mesh.config import default_data_dir
 from mesh.demo.samples import samples
 from mesh.testing.local_mesh import LocalMesh
 
 SAMPLE = "pose_landmark_full"
-MAX_NODES = 8
+PHOTO = "astronaut"
+MIN_NODES, MAX_NODES = 2, 8
+FOLDER_PREFIX = "edge-mesh-demo-"
 
 
 def configure(parser: Parser) -> None:
@@ -30,10 +33,10 @@ def configure(parser: Parser) -> None:
     )
     parser.add_argument(
         "--nodes",
-        type=at_least_one,
+        type=node_count,
         default=3,
         metavar="N",
-        help=f"how many nodes, 2 to {MAX_NODES} (%(default)s)",
+        help=f"how many nodes, {MIN_NODES} to {MAX_NODES} (%(default)s)",
     )
     parser.add_argument(
         "--broker",
@@ -53,13 +56,29 @@ def configure(parser: Parser) -> None:
 def run(args: argparse.Namespace, session: Session) -> int:
     wishes = Wishes(
         sample=samples()[SAMPLE],
-        names=tuple(f"node-{i + 1}" for i in range(min(max(args.nodes, 2), MAX_NODES))),
+        photo=samples()[PHOTO],
+        names=tuple(f"node-{i + 1}" for i in range(args.nodes)),
         cache_dir=args.samples or default_data_dir() / "samples",
         keep=args.keep,
     )
     options = ("--broker", args.broker) if args.broker else ()
-    with tempfile.TemporaryDirectory(prefix="edge-mesh-demo-") as folder:
+    with orderly_end(), tempfile.TemporaryDirectory(prefix=FOLDER_PREFIX) as folder:
         mesh = LocalMesh(Path(folder) / "nodes", options=options, measure_each=True)
         story = Story(wishes, session, mesh, Path(folder), as_json=args.json)
         with mesh:
-            return story.tell()
+            return _tell(story, session)
+
+
+def _tell(story: Story, session: Session) -> int:
+    try:
+        return story.tell()
+    except (KeyboardInterrupt, SystemExit):
+        session.terminal.note("\nstopping the nodes and cleaning up …")
+        raise
+
+
+def node_count(text: str) -> int:
+    count = at_least_one(text)
+    if not MIN_NODES <= count <= MAX_NODES:
+        raise argparse.ArgumentTypeError(f"{text} is not {MIN_NODES} to {MAX_NODES}")
+    return count

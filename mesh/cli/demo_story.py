@@ -1,48 +1,28 @@
-"""The demo's steps, one after the other; each does the real thing and says what came of it."""
+"""The demo's steps, one after the other: what is said of each, before and after it is done."""
 
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.text import Text
-
-from mesh.cli import figures, plan_view, status_view
-from mesh.cli.canvas import ACCENT, FAINT, GOOD, HEADING, Column, paragraph, table
+from mesh.cli import demo_acts, figures, plan_view, status_view
+from mesh.cli.demo_acts import MODEL_NAME, STATUS_TIMEOUT_S
 from mesh.cli.demo_figures import DemoFigures
-from mesh.cli.model_wait import Awaited, wait_until_served
+from mesh.cli.demo_narrator import Narrator
+from mesh.cli.demo_speed import Speed, speed_table, stage_table
 from mesh.cli.plan import PLANNING_TIMEOUT_S, ask_plan
 from mesh.cli.session import Session, ask_status
-from mesh.cli.steps import Step, Steps, steps_for
-from mesh.client import Client, await_reply
-from mesh.demo.load import LoadReport, Question, run_load
+from mesh.cli.steps import Steps, steps_for
 from mesh.demo.samples import Sample, describe_answer, fetch_sample
 from mesh.demo.whole import WholeModel
 from mesh.errors import MeshError
-from mesh.ids import ModelId
-from mesh.runtime.golden import golden_inputs
-from mesh.store.http_client import upload
-from mesh.testing.local_mesh import LocalMesh, await_serving, await_status
-from mesh.wire.control import (
-    AddModelReply,
-    AddModelRequest,
-    ImageWish,
-    StatusReply,
-    Verb,
-)
-from mesh.wire.infer import InferResponse, Timing
+from mesh.testing.local_mesh import LocalMesh
 
-MODEL_NAME = "pose"
-PHOTO = "astronaut"
-STATUS_TIMEOUT_S = 10.0
-ANSWER_TIMEOUT_S = 60.0
-SERVE_TIMEOUT_S = 240.0
 CHECKS = 20
-LOAD_REQUESTS = 120
-KILL_REQUESTS = 200
-KILL_AFTER = 40
+OUTPUTS_ASKED = 2
+"""Where speed counts: the other outputs are large maps that few want."""
+FOREVER_S = 3600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +30,7 @@ class Wishes:
     """What the demo was told."""
 
     sample: Sample
+    photo: Sample
     names: tuple[str, ...]
     cache_dir: Path
     keep: bool
@@ -66,7 +47,7 @@ class Story:
         self._mesh = mesh
         self._folder = folder
         self._as_json = as_json
-        self._step = 0
+        self._narrator = Narrator(session.terminal, quiet=as_json)
         self._figures = DemoFigures()
 
     def tell(self) -> int:
@@ -74,308 +55,180 @@ class Story:
         with contextlib.closing(steps_for(self._session.terminal, quiet=self._as_json)) as steps:
             model, photo = self._fetch(steps)
             self._start(steps)
-            with self._mesh.client() as client:
-                self._add(client, model, steps)
-            response = self._ask(photo)
+            self._add(model, steps)
+            self._ask(photo)
             with WholeModel(model) as whole:
                 self._check(whole)
                 self._measure(whole, model, steps)
                 self._kill(whole, steps)
-        del response
+        if self._wishes.keep:
+            self._keep()
         self._end()
         return 0
 
-    # The steps
-
     def _fetch(self, steps: Steps) -> tuple[Path, Path]:
-        self._head("Fetch a trained model and a photo")
-        sample = self._wishes.sample
-        found = []
-        for name in (sample.name, PHOTO):
-            with _progress(steps, f"downloading {name}") as on_progress:
-                found.append(fetch_sample(name, self._wishes.cache_dir, on_progress=on_progress))
-        self._say(
-            f"{sample.name}: {sample.about} {figures.size(sample.size_bytes)}, "
-            f"{sample.licence}, trained by Google (MediaPipe)."
-        )
-        return found[0], found[1]
+        self._narrator.head("Fetch a trained model and a photo")
+        paths = []
+        for sample in (self._wishes.sample, self._wishes.photo):
+            with demo_acts.bytes_shown(steps, f"downloading {sample.name}") as on_progress:
+                path = fetch_sample(sample.name, self._wishes.cache_dir, on_progress=on_progress)
+            paths.append(path)
+            size = figures.size(sample.size_bytes)
+            self._narrator.say(f"{path.name}: {sample.about} {size}, {sample.licence}.")
+        return paths[0], paths[1]
 
     def _start(self, steps: Steps) -> None:
         names = self._wishes.names
-        self._head(f"Start {len(names)} node processes; they find each other over mDNS")
+        self._narrator.head(f"Start {len(names)} node processes; they find each other over mDNS")
         began_s = time.monotonic()
-        steps.show([Step(label="starting nodes")])
-        self._mesh.start_all(names)
+        with demo_acts.busy_shown(steps, f"starting {len(names)} nodes"):
+            demo_acts.start(self._mesh, names)
+        took_s = self._figures.found_each_other_s = time.monotonic() - began_s
+        self._show_status()
+        self._narrator.say(
+            f"After {took_s:.1f} s each knew all {len(names)}; none was told of another."
+        )
+
+    def _add(self, model: Path, steps: Steps) -> None:
+        split = len(self._wishes.names)
+        self._narrator.head("Add the model: measure, plan, split, check, serve")
+        self._narrator.command(
+            f"mesh model add {model.name} --name {MODEL_NAME} --image --split {split}"
+        )
+        demo_acts.serve(self._mesh, model, self._wishes.sample, steps, self._session)
+        self._narrator.say(
+            "One node took the upload, the others fetched it from their peers. Each timed the "
+            "model's layers for itself. The plan went live once its stages together had given the "
+            "whole model's answer."
+        )
+        self._show_plan()
+        self._narrator.say(
+            f"A pipeline was asked for (--split {split}), to show one. Whether it pays while all "
+            f"nodes share the {_cores()} of one machine is measured below."
+        )
+
+    def _show_plan(self) -> None:
+        self._narrator.command(f"mesh plan {MODEL_NAME}")
         with self._mesh.client() as client:
-            await_status(
-                client,
-                lambda status: _all_ready(status, len(names)),
-                timeout_s=60,
-                what="the nodes to find each other",
-            )
-            took_s = time.monotonic() - began_s
-            self._figures.found_each_other_s = took_s
-            steps.show([])
-            self._show_status(client)
-        self._say(f"All {len(names)} were there after {took_s:.1f} s; nobody was told of another.")
-
-    def _add(self, client: Client, model: Path, steps: Steps) -> None:
-        sample, split = self._wishes.sample, len(self._wishes.names)
-        self._head("Add the model: every node fetches it from its peers and measures itself")
-        self._command(f"mesh model add {model.name} --name {MODEL_NAME} --image --split {split}")
-        node = next(iter(self._mesh.nodes.values()))
-        with _progress(steps, f"uploading {model.name}") as on_progress:
-            model_id: ModelId = upload(node.http_url, model, on_progress)
-        image = sample.image
-        wish = AddModelRequest(
-            model_id=model_id,
-            name=MODEL_NAME,
-            min_stages=split,
-            image=ImageWish(scale=image.scale, offset=image.offset) if image else ImageWish(),
-        )
-        client.ask(Verb.MODEL_ADD, wish, AddModelReply, timeout_s=SERVE_TIMEOUT_S)
-        wait_until_served(
-            Awaited(name=MODEL_NAME, model_id=model_id, min_stages=split),
-            ask=lambda: ask_status(client, STATUS_TIMEOUT_S),
-            steps=steps,
-            now_s=self._session.now_s,
-            pause=self._session.pause,
-            timeout_s=SERVE_TIMEOUT_S,
-        )
-        await_serving(client, MODEL_NAME, stages=split)
-        steps.show([])
-        self._command(f"mesh plan {MODEL_NAME}")
-        plan = ask_plan(client, MODEL_NAME, timeout_s=PLANNING_TIMEOUT_S)
-        room_bytes = plan_view.rooms(ask_status(client, STATUS_TIMEOUT_S))
+            plan = ask_plan(client, MODEL_NAME, timeout_s=PLANNING_TIMEOUT_S)
+            room_bytes = plan_view.rooms(ask_status(client, STATUS_TIMEOUT_S))
         self._figures.predicted_requests_per_s = 1.0 / plan.chosen.bottleneck_s
-        self._print(plan_view.render(plan, room_bytes, self._session.terminal.canvas))
-        self._say(
-            f"--split {split} asked for a pipeline: here all nodes share the {os.cpu_count()} cores "
-            "of one machine, so on boards of their own the gain is larger than it can be here."
-        )
+        self._narrator.show(plan_view.render(plan, room_bytes, self._narrator.canvas))
 
-    def _ask(self, photo: Path) -> InferResponse:
-        self._head("Send the photo over MQTT, to each node in turn")
-        self._command(f"mesh infer {MODEL_NAME} --image {photo.name}")
-        responses = []
-        for name in self._wishes.names:
-            with self._mesh.client(name) as client:
-                future = client.send(MODEL_NAME, photo.read_bytes(), content_type="image/png")
-                responses.append(await_reply(future, ANSWER_TIMEOUT_S))
-        first = responses[0]
-        for line in describe_answer(self._wishes.sample, first.outputs):
-            self._print(f"  {line}")
-        same = all(one.outputs == first.outputs for one in responses)
-        self._print("")
-        if first.timing is not None:
-            self._show_timing(first.timing)
-        self._judge(same, f"all {len(responses)} nodes gave the same answer, bit for bit")
-        return first
+    def _ask(self, photo: Path) -> None:
+        self._narrator.head("Send the photo over MQTT, to each node in turn")
+        self._narrator.command(f"mesh infer {MODEL_NAME} --image {photo.name}")
+        answers = demo_acts.ask_each(self._mesh, photo)
+        for line in describe_answer(self._wishes.sample, answers[0]):
+            self._narrator.show(f"  {line}")
+        same = all(one == answers[0] for one in answers)
+        self._judge(same, f"all {len(answers)} nodes gave the same answer, bit for bit")
 
     def _check(self, whole: WholeModel) -> None:
-        self._head("Check the split answers against the whole model in one process")
-        equal = 0
-        with self._mesh.client() as client:
-            for seed in range(CHECKS):
-                question = _question(whole, seed)
-                report = run_load(client, question, count=1, in_flight=1)
-                equal += report.answered - report.wrong
-        outputs = sum(spec.size_bytes for spec in whole.outputs)
+        self._narrator.head("Check the split answers against the whole model in one process")
+        equal = demo_acts.check(self._mesh, whole, CHECKS)
+        outputs_bytes = sum(spec.size_bytes for spec in whole.outputs)
         self._figures.checked, self._figures.equal = CHECKS, equal
         self._judge(
             equal == CHECKS,
-            f"{equal} of {CHECKS} inputs: all {len(whole.outputs)} outputs "
-            f"({figures.size(outputs)}) equal bit for bit",
+            f"{equal} of {CHECKS} random inputs: all {len(whole.outputs)} outputs "
+            f"({figures.size(outputs_bytes)}) equal bit for bit",
         )
 
     def _measure(self, whole: WholeModel, model: Path, steps: Steps) -> None:
-        names = self._wishes.names
-        self._head("Measure: the pipeline beside a single node")
-        question = _question(whole, 0, outputs=2)
-        with self._mesh.client() as client:
-            pipeline = self._load(client, question, steps, f"{len(names)} nodes")
-        with self._single_node(model) as alone, alone.client() as client:
-            single = self._load(client, question, steps, "one node")
-        self._figures.pipeline_requests_per_s = pipeline.requests_per_s
-        self._figures.single_requests_per_s = single.requests_per_s
-        rows = [
-            (f"{len(names)}-stage pipeline", figures.rate(pipeline.requests_per_s)),
-            ("one node alone", figures.rate(single.requests_per_s)),
-        ]
-        predicted = self._figures.predicted_requests_per_s
-        columns = (Column(title=""), Column(title="MEASURED", is_number=True))
-        self._print(self._session.terminal.canvas.draw([table(columns, rows, indent=2)]))
-        self._say(
-            f"The pipeline gives {pipeline.requests_per_s / single.requests_per_s:.2f}× one node, "
-            f"and {pipeline.requests_per_s / predicted:.0%} of the {figures.rate(predicted)} that were "
-            f"predicted; {os.cpu_count()} cores do the work of nodes, brokers and this client alike."
+        count = len(self._wishes.names)
+        self._narrator.head("Measure: the pipeline beside a single node")
+        asked_for = demo_acts.question(whole, 0, outputs=OUTPUTS_ASKED)
+        label, in_flight = f"{count}-stage pipeline", 2 * count
+        pipeline = demo_acts.measure(self._mesh, asked_for, steps, label=label, in_flight=in_flight)
+        measured = self._mesh.folder / self._wishes.names[0] / "data" / "capability"
+        with demo_acts.node_alone(self._folder / "alone", model, measured=measured) as alone:
+            single = demo_acts.measure(
+                alone, asked_for, steps, label="one node alone", in_flight=in_flight
+            )
+        self._figures.take_speeds(pipeline, single)
+        received_bytes = [whole.received_bytes(one.layers) for one in pipeline.timing.stages]
+        self._narrator.say(
+            f"One by one: the median of {demo_acts.ONE_BY_ONE} requests. A hop is one way over MQTT "
+            f"from node to node. Many at once: {in_flight} requests under way."
+        )
+        self._narrator.gap()
+        self._narrator.draw(stage_table(pipeline.timing, received_bytes))
+        self._narrator.gap()
+        self._narrator.draw(speed_table([pipeline, single]))
+        self._narrator.say(self._verdict(pipeline, single))
+
+    def _verdict(self, pipeline: Speed, single: Speed) -> str:
+        predicted = figures.rate(self._figures.predicted_requests_per_s)
+        return (
+            f"So here the pipeline answers {pipeline.requests_per_s / single.requests_per_s:.2f}× as "
+            f"many requests as one node. That is a figure of this machine, not of boards: "
+            f"{len(self._wishes.names)} nodes, their brokers and this client share its {_cores()}, "
+            "so stages compute side by side only as far as cores are free, and every hop costs "
+            "processor time too. Boards bring cores of their own. "
+            f"({predicted} were predicted for stages and hops alone, without this client.)"
         )
 
     def _kill(self, whole: WholeModel, steps: Steps) -> None:
-        question = _question(whole, 1, outputs=2)
+        asked_for = demo_acts.question(whole, 1, outputs=OUTPUTS_ASKED)
         with self._mesh.client() as client:
-            status = client.status()
-            victim = _victim(status, self._mesh)
-            self._head(f"Pull the plug: kill -9 {victim} while requests flow")
-            epoch = _epoch(status)
-
-            def on_answer(answered: int) -> None:
-                if answered == KILL_AFTER:
-                    self._mesh.kill(victim)
-                steps.show([Step(label="requests answered", done=answered, total=KILL_REQUESTS)])
-
-            report = run_load(
-                client, question, count=KILL_REQUESTS, in_flight=8, on_answer=on_answer
-            )
-            steps.show([])
-            self._figures.take_kill(report)
-            self._judge(
-                report.answered == KILL_REQUESTS and not report.wrong,
-                f"{report.sent} requests sent, {report.answered} answered, "
-                f"{len(report.failures)} failed, {report.wrong} wrong",
-            )
-            self._say(f"The longest pause between answers was {report.longest_pause_s():.1f} s.")
-            self._show_status(client)
-            self._say(f"The plan went from epoch {epoch} to {_epoch(client.status())}.")
-
-    def _end(self) -> None:
-        if self._wishes.keep:
-            self._keep()
-        if self._as_json:
-            self._session.terminal.show_json(**self._figures.members())
-            return
-        self._head("Clean up: stop the nodes and remove what they wrote")
-        self._say(
-            "Done. On real boards: `mesh node` on each, then the same commands from anywhere."
+            before = client.status()
+            victim = demo_acts.victim_of(before)
+            self._narrator.head(f"Pull the plug: kill -9 {victim} while requests flow")
+            report = demo_acts.kill_under_load(self._mesh, client, asked_for, victim, steps)
+            after = client.status()
+        self._figures.take_kill(report)
+        self._judge(
+            report.answered == report.sent and not report.wrong,
+            f"{report.sent} requests sent, {report.answered} answered, "
+            f"{len(report.failures)} failed, {report.wrong} wrong",
         )
-
-    # Help for the steps
-
-    def _single_node(self, model: Path) -> LocalMesh:
-        """A mesh of one node, which takes over what the first one measured on this machine."""
-        measured = self._mesh.folder / self._wishes.names[0] / "data" / "capability"
-        alone = LocalMesh(
-            self._folder / "alone",
-            options=("--measurements-dir", str(measured)),
-            measure_each=True,
+        self._narrator.say(
+            f"{victim} died after {demo_acts.KILL_AFTER} answers, with {demo_acts.KILL_IN_FLIGHT} "
+            "requests under way. The others planned anew (epoch "
+            f"{demo_acts.epoch_of(before)} → {demo_acts.epoch_of(after)}), and what was lost was "
+            f"sent again: the longest pause between answers was {report.longest_pause_s():.1f} s."
         )
-        try:
-            alone.start("alone")
-            alone.serve(model, MODEL_NAME)
-        except MeshError:
-            alone.close()
-            raise
-        return alone
-
-    def _load(self, client: Client, question: Question, steps: Steps, label: str) -> LoadReport:
-        run_load(client, question, count=10, in_flight=4)  # warm
-        report = run_load(
-            client,
-            question,
-            count=LOAD_REQUESTS,
-            in_flight=2 * len(self._wishes.names),
-            on_answer=lambda done: steps.show(
-                [Step(label=f"{label}: requests answered", done=done, total=LOAD_REQUESTS)]
-            ),
-        )
-        steps.show([])
-        return report
+        self._show_status()
 
     def _keep(self) -> None:
         url = next(iter(self._mesh.nodes.values())).broker_url
-        self._say(f"The mesh stays until Ctrl-C. Try: mesh status --url {url}")
+        stays = f"The mesh stays until Ctrl-C. Try: mesh status --url {url}"
+        if self._as_json:
+            self._session.terminal.note(stays)
+        self._narrator.gap()
+        self._narrator.say(stays)
         with contextlib.suppress(KeyboardInterrupt):
             while True:
-                self._session.pause(3600.0)
+                self._session.pause(FOREVER_S)
 
-    def _show_status(self, client: Client) -> None:
-        self._command("mesh status")
-        status = ask_status(client, STATUS_TIMEOUT_S)
-        self._print(status_view.render(status, self._session.terminal.canvas))
-
-    def _show_timing(self, timing: Timing) -> None:
-        columns = (
-            Column(title="STAGE", is_number=True),
-            Column(title="NODE"),
-            Column(title="LAYERS", is_number=True),
-            Column(title="WAITED", is_number=True),
-            Column(title="COMPUTED", is_number=True),
+    def _end(self) -> None:
+        self._narrator.head("Clean up: stop the nodes and remove what they wrote")
+        count = len(self._mesh.nodes)
+        self._mesh.close()
+        self._narrator.say(
+            f"{figures.count(count, 'node')} stopped; only the downloads stay, in "
+            f"{self._wishes.cache_dir}. On real boards: `mesh node` on each, then the commands "
+            "above, from anywhere on the network."
         )
-        rows = [
-            (
-                str(i + 1),
-                stage.name,
-                str(stage.layers),
-                figures.milliseconds(stage.queue_s),
-                figures.milliseconds(stage.compute_s),
-            )
-            for i, stage in enumerate(timing.stages)
-        ]
-        total, ways = figures.milliseconds(timing.total_s), figures.milliseconds(timing.transfer_s)
-        self._print(self._session.terminal.canvas.draw([table(columns, rows, indent=2)]))
-        self._say(f"{total} in all, {ways} of it between nodes.")
+        if self._as_json:
+            self._session.terminal.show_json(**self._figures.members())
 
-    def _head(self, text: str) -> None:
-        self._step += 1
-        self._draw(Text.assemble("\n", (f"{self._step}. ", ACCENT), (text, HEADING)))
-
-    def _command(self, line: str) -> None:
-        self._draw(Text(f"\n  $ {line}", style=FAINT))
-
-    def _say(self, text: str) -> None:
-        if not self._as_json:
-            canvas = self._session.terminal.canvas
-            self._session.terminal.show(canvas.draw([paragraph(text, indent=2)]))
+    # Help for the steps
 
     def _judge(self, good: bool, text: str) -> None:
         """Raises: MeshError where the demo's promise does not hold."""
         if not good:
-            raise MeshError(f"the demo failed: {text}\n{self._mesh.logs()}")
-        self._draw(Text.assemble("  ", ("✓ ", GOOD), text))
+            self._session.terminal.note(self._mesh.logs())
+            raise MeshError(f"the demo failed: {text} (the nodes' logs are above)")
+        self._narrator.done(text)
 
-    def _draw(self, text: Text) -> None:
-        self._print(self._session.terminal.canvas.draw([text]))
-
-    def _print(self, text: str) -> None:
-        if not self._as_json:
-            self._session.terminal.show(text)
-
-
-def _question(whole: WholeModel, seed: int, *, outputs: int | None = None) -> Question:
-    """A seeded input with the answer of the whole model; `outputs` limits how many are asked for."""
-    raw = golden_inputs(whole.inputs, seed)
-    expected: Mapping[str, bytes] = whole.run(raw)
-    names = [spec.name for spec in whole.outputs][:outputs]
-    return Question(
-        model_name=MODEL_NAME,
-        inputs=whole.arrays(raw),
-        expected={name: expected[name] for name in names},
-    )
+    def _show_status(self) -> None:
+        self._narrator.command("mesh status")
+        with self._mesh.client() as client:
+            status = ask_status(client, STATUS_TIMEOUT_S)
+        self._narrator.show(status_view.render(status, self._narrator.canvas))
 
 
-def _all_ready(status: StatusReply, count: int) -> bool:
-    return [node.state for node in status.nodes] == ["ready"] * count
-
-
-def _epoch(status: StatusReply) -> int:
-    return next(one.epoch or 0 for one in status.models if one.name == MODEL_NAME)
-
-
-def _victim(status: StatusReply, mesh: LocalMesh) -> str:
-    """The node of the last stage, unless it is the one that is asked."""
-    model = next(one for one in status.models if one.name == MODEL_NAME)
-    names = [stage.node_name for stage in model.stages if stage.node_id != status.asked]
-    return next(name for name in reversed(names) if name in mesh.nodes)
-
-
-@contextlib.contextmanager
-def _progress(steps: Steps, label: str) -> Iterator[Callable[[int, int], None]]:
-    """A function that shows how many bytes of something are there."""
-
-    def show(done: int, total: int) -> None:
-        steps.show([Step(label=label, done=done, total=total, is_bytes=True)])
-
-    try:
-        yield show
-    finally:
-        steps.show([])
+def _cores() -> str:
+    return figures.count(len(os.sched_getaffinity(0)), "core")

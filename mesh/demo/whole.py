@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from mesh.model import read_model
+from mesh.model import LayerRange, read_model, stage_interface
 from mesh.runtime.detect import detect_runtime
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ class WholeModel:
     """One interpreter with the uncut file. Raises: MeshError where it cannot be run."""
 
     def __init__(self, file: Path, *, threads: int = 1) -> None:
-        model = read_model(file.read_bytes())
+        model = self._model = read_model(file.read_bytes())
         self.inputs = model.inputs
         self.outputs = model.outputs
         self._loaded = detect_runtime().load(
@@ -45,12 +45,20 @@ class WholeModel:
         outputs = self._loaded.invoke(inputs, timeout_s=TIMEOUT_S).outputs
         return {spec.name: data for spec, data in zip(self.outputs, outputs, strict=True)}
 
+    def answer(self, inputs: "Mapping[str, npt.NDArray[Any]]") -> "Mapping[str, bytes]":
+        """As `run`, with inputs by name, as arrays."""
+        return self.run([inputs[spec.name].tobytes() for spec in self.inputs])
+
     def arrays(self, inputs: "Sequence[bytes]") -> "dict[str, npt.NDArray[Any]]":
         """The same inputs by name, as arrays."""
         return {
             spec.name: np.frombuffer(data, spec.data_type.numpy_name).reshape(spec.shape)
             for spec, data in zip(self.inputs, inputs, strict=True)
         }
+
+    def received_bytes(self, layers: LayerRange) -> int:
+        """What a stage of these layers takes in for one request."""
+        return sum(spec.size_bytes for spec in stage_interface(self._model, layers).received)
 
     def close(self) -> None:
         self._loaded.close()

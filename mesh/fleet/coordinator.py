@@ -43,6 +43,8 @@ SPLIT_SETTLE_S = 120.0
 """… while there are fewer than the stages asked for."""
 PREPARE_S = 60.0
 """How long stages may take to load before the plan is given up."""
+BAR_S = 300.0
+"""How long a node that failed with a model is left out of it: memory and disks recover."""
 _LATE = f"its stage was not loaded within {PREPARE_S:.0f} s"
 
 
@@ -83,6 +85,14 @@ class Basis:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Bar:
+    """Why a node is left out, and until when."""
+
+    why: str
+    until_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Track:
     """Where one model stands."""
 
@@ -91,7 +101,7 @@ class Track:
     waiting_since_s: float | None = None
     basis: Basis | None = None
     next_plan: Plan | None = None
-    barred: Mapping[NodeId, str] = field(default_factory=dict)
+    barred: Mapping[NodeId, Bar] = field(default_factory=dict)
     problem: str | None = None
 
 
@@ -133,9 +143,6 @@ class Coordinator:
         instructions: list[Instruction] = []
         for model_id, facts in sorted(models.items()):
             track = self._tracks.get(model_id, Track(since_s=now_s))
-            # A node that went and came back starts with a clean sheet.
-            barred = {node: why for node, why in track.barred.items() if node in ready}
-            track = replace(track, barred={**barred, **broken(view, live.get(model_id))})
             situation = _Situation(
                 facts=facts,
                 view=view,
@@ -167,7 +174,7 @@ class Coordinator:
             track = _idle(replace(track, problem=outcome), now_s)
         else:
             plan = propose(facts, *outcome, epoch=next_epoch(view, facts.model_id, live))
-            if live is not None and _keeps(track, live, plan):
+            if live is not None and not broken(view, live) and _keeps(track, live, plan):
                 track = replace(track, phase=Phase.LIVE, since_s=now_s, problem=None)
             else:
                 track = replace(
@@ -215,12 +222,28 @@ def _advance(track: Track, now: _Situation) -> tuple[Track, Instruction | None]:
         return track, None
     if track.next_plan is not None:
         return _watch_preparation(track, track.next_plan, now)
-    return _consider(track, now)
+    return _consider(replace(track, barred=_bars(track, now)), now)
+
+
+def _bars(track: Track, now: _Situation) -> Mapping[NodeId, Bar]:
+    """Who is left out now. A node that went and came back, or served its time, gets another chance."""
+    kept = {
+        node_id: bar
+        for node_id, bar in track.barred.items()
+        if node_id in now.ready and now.now_s < bar.until_s
+    }
+    failing = broken(now.view, now.live)
+    return {**_bar({n: why for n, why in failing.items() if n not in track.barred}, now), **kept}
+
+
+def _bar(failed: Mapping[NodeId, str], now: _Situation) -> dict[NodeId, Bar]:
+    until_s = now.now_s + BAR_S
+    return {node_id: Bar(why=why, until_s=until_s) for node_id, why in failed.items()}
 
 
 def _consider(track: Track, now: _Situation) -> tuple[Track, Instruction | None]:
     """Plan when there is no sound live plan, or when the nodes are not those planned for."""
-    sound = now.live is not None and is_healthy(now.live, now.ready - track.barred.keys())
+    sound = _is_sound(now, now.ready - track.barred.keys())
     who = _standing(track, now, need_links=True)
     since_s = now.now_s if track.waiting_since_s is None else track.waiting_since_s
     track = replace(track, waiting_since_s=since_s if who.waiting else None)
@@ -241,13 +264,23 @@ def _consider(track: Track, now: _Situation) -> tuple[Track, Instruction | None]
     return _solving(track, now, basis)
 
 
+def _is_sound(now: _Situation, usable: Collection[NodeId]) -> bool:
+    """Whether the live plan can serve: a node that has just restarted has not read its model yet."""
+    if now.live is None or broken(now.view, now.live):
+        return False
+    measured = {
+        n for n in usable if n in now.view and now.live.model_id in now.view[n].capabilities
+    }
+    return is_healthy(now.live, measured)
+
+
 def _standing(track: Track, now: _Situation, *, need_links: bool) -> Standing:
     return standing(
         now.view,
         now.facts.model_id,
         now.facts.pieces,
         ready=now.ready,
-        barred=track.barred,
+        barred={node_id: bar.why for node_id, bar in track.barred.items()},
         need_links=need_links,
     )
 
@@ -290,7 +323,7 @@ def _watch_preparation(
     late = missing if now.now_s - track.since_s > PREPARE_S else ()
     failed = broken(now.view, plan) or dict.fromkeys(late, _LATE)
     if failed:
-        barred = {**track.barred, **failed}
+        barred = {**track.barred, **_bar(failed, now)}
         return _idle(replace(track, barred=barred, basis=None), now.now_s), None
     if track.phase is Phase.PREPARING and not missing:
         return replace(track, phase=Phase.CHECKING, since_s=now.now_s), Check(plan=plan)

@@ -45,7 +45,7 @@ class Hooks:
     check_golden: Callable[[Plan, Callable[[GoldenOutcome], None]], None]
     served: Callable[[], frozenset[ModelId]]
     plannable: Callable[[], Mapping[ModelId, ModelFacts]]
-    model_file: Callable[[ModelId], ModelFile]
+    model_file: Callable[[ModelId], ModelFile | None]
     keep_models: Callable[[], None]
 
 
@@ -172,7 +172,11 @@ class Control:
             planned = str(outcome) if isinstance(outcome, MeshError) else outcome
             live = self.adopted.get(facts.model_id)
             view, now_s = self._roster.view, self._loop.now_s()
-            self._coordinator.solved(facts, planned, view, live, now_s=now_s)
+            try:
+                self._coordinator.solved(facts, planned, view, live, now_s=now_s)
+            except ValueError as error:  # figures that no plan may carry: a peer told nonsense
+                why = f"the plan found cannot be told to others: {error}"
+                self._coordinator.solved(facts, why, view, live, now_s=now_s)
             self.review_soon()
 
         self._planner.run(lambda: _solve(problem), done)
@@ -218,7 +222,9 @@ class Control:
 
     def _load(self, plan: Plan, stage: int) -> None:
         try:
-            self._stages.load(plan, stage, self._hooks.model_file(plan.model_id))
+            file = self._hooks.model_file(plan.model_id)
+            if file is not None:  # else it is still being fetched or read: a review follows
+                self._stages.load(plan, stage, file)
         except MeshError as error:
             self._stages.give_up(plan, stage, error)
 

@@ -129,7 +129,9 @@ class Desk:
             request_id = oip.id_of(message.payload, self._limits)
             self._replies.refuse(call, refusal_of(request), request_id)
             return
-        given = [t for t in (request.timeout_s, message.expiry_s) if t is not None]
+        # A message may be good for 136 years (MQTT 5, 3.3.2.3.3); no request is waited for that long.
+        expiry_s = None if message.expiry_s is None else min(message.expiry_s, oip.MAX_TIMEOUT_S)
+        given = [t for t in (request.timeout_s, expiry_s) if t is not None]
         self._dispatcher.ask(
             manifest.model_id,
             tuple(zip(manifest.inputs, request.inputs, strict=True)),

@@ -5,7 +5,16 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from mesh.errors import MeshError, RemoteError, StoreError, UnknownModelError, UsageError
+from mesh.errors import (
+    ChildDiedError,
+    ChildHungError,
+    DeviceError,
+    MeshError,
+    RemoteError,
+    StoreError,
+    UnknownModelError,
+    UsageError,
+)
 from mesh.fleet.plans import ModelFacts
 from mesh.fleet.view import View
 from mesh.ids import ModelId, NodeId
@@ -18,7 +27,7 @@ from mesh.store import catalogue as catalogues
 from mesh.store.catalogue import Catalogue
 from mesh.store.disk import ModelStore
 from mesh.store.fetch import fetch_golden, fetch_model, fetch_uploaded
-from mesh.store.manifest import ModelManifest, check_model_name
+from mesh.store.manifest import Golden, ModelManifest, check_model_name
 from mesh.wire.documents import Activity, CapabilityDocument, HoldingsDocument
 from mesh.wire.topics import Fact
 
@@ -26,6 +35,9 @@ _log = logging.getLogger("mesh.library")
 
 RETRY_S = 3.0
 """Pause before a failed fetch is tried again."""
+MEASURE_AGAIN_S = 60.0
+"""… and a measurement that failed for what may pass: a full disk, a process that was killed."""
+_PASSING = (ChildDiedError, ChildHungError, DeviceError, StoreError)
 
 OnAdded = Callable[[ModelManifest | MeshError], None]
 
@@ -115,12 +127,12 @@ class Library:
                 )
         return facts
 
-    def model_file(self, model_id: ModelId) -> ModelFile:
-        """Raises: MeshError while the model's file is not here or cannot be read."""
+    def model_file(self, model_id: ModelId) -> ModelFile | None:
+        """None while the file is still being fetched or read. Raises: why it cannot be used."""
         opened = self._opened.get(model_id)
-        if isinstance(opened, OpenedModel):
-            return opened.file
-        raise opened or StoreError("the model's file is not here yet")
+        if isinstance(opened, MeshError):
+            raise opened
+        return None if opened is None else opened.file
 
     def golden_outputs(self, model_id: ModelId) -> tuple[bytes, ...]:
         """Raises: StoreError."""
@@ -155,21 +167,36 @@ class Library:
         def work() -> tuple[ModelManifest, OpenedModel]:
             if peers and not self._store.has(wish.model_id):
                 fetch_uploaded(self._store, wish.model_id, peers)
-            return self._workshop.prepare(wish)
+            return self._workshop.prepare(wish, recorded=self._golden_of(wish.model_id))
 
         def done(outcome: tuple[ModelManifest, OpenedModel] | MeshError) -> None:
             self._busy.pop(wish.model_id, None)
-            if isinstance(outcome, MeshError):
-                on_added(outcome)
-            else:
-                manifest = replace(outcome[0], revision=self.catalogue.next_revision(wish.name))
-                self._opened[wish.model_id] = outcome[1]
-                self._take(catalogues.merge(self.catalogue, catalogues.of((manifest,))))
-                on_added(manifest)
+            on_added(outcome if isinstance(outcome, MeshError) else self._enter(*outcome))
             self._on_change()
 
         self._working.run(work, done)
         self._on_change()
+
+    def _enter(self, prepared: ModelManifest, opened: OpenedModel) -> ModelManifest | MeshError:
+        """Put a manifest into the catalogue; what does not fit there is refused."""
+        name = prepared.name
+        try:
+            manifest = replace(prepared, revision=self.catalogue.next_revision(name))
+        except ValueError as error:
+            return StoreError(f"{name!r} cannot be changed any more ({error}): choose another name")
+        catalogue = catalogues.merge(self.catalogue, catalogues.of((manifest,)))
+        if catalogue.get(name) != manifest:
+            return StoreError(
+                "the catalogue has no room for another name: reuse one that was removed"
+            )
+        self._opened[manifest.model_id] = opened
+        self._take(catalogue)
+        return manifest
+
+    def _golden_of(self, model_id: ModelId) -> Golden | None:
+        """The recorded run of a file that is served already."""
+        found = [one.golden for one in self.catalogue.live() if one.model_id == model_id]
+        return found[0] if found else None
 
     def remove(self, name: str) -> ModelManifest:
         """Stop serving a name everywhere. Raises: UnknownModelError."""
@@ -192,7 +219,7 @@ class Library:
                 continue
             if not self._is_complete(manifest):
                 self._fetch(manifest, _sources(view, present, model_id, self._me))
-            elif model_id not in self.capabilities:
+            elif model_id not in self.capabilities or model_id in self._retry_at_s:
                 self._measure(manifest)
 
     def _check_name(self, wish: Wish) -> None:
@@ -207,15 +234,23 @@ class Library:
         if catalogue == self.catalogue:
             return
         before, self.catalogue = self.catalogue, catalogue
+        for model_id in before.model_ids() - catalogue.model_ids():
+            self._forget(model_id)
+        # After the files went: on a full disk they make the room for it.
         try:
             self._store.save_catalogue(catalogue)
-            for model_id in before.model_ids() - catalogue.model_ids():
-                self._opened.pop(model_id, None)
-                self.capabilities.pop(model_id, None)
-                self._store.remove(model_id)
         except StoreError as error:
-            _log.error("the catalogue or a model file could not be changed on disk: %s", error)
+            _log.error("the catalogue could not be saved: %s", error)
         self._on_change()
+
+    def _forget(self, model_id: ModelId) -> None:
+        """Drop what is here of a model that is served no longer."""
+        for known in (self._opened, self.capabilities, self._retry_at_s):
+            known.pop(model_id, None)
+        try:
+            self._store.remove(model_id)
+        except StoreError as error:
+            _log.error("a model's files could not be removed: %s", error)
 
     def _is_complete(self, manifest: ModelManifest) -> bool:
         """Whether the model's file and its golden outputs are here."""
@@ -238,7 +273,11 @@ class Library:
     def _fetch(self, manifest: ModelManifest, peers: Mapping[str, str]) -> None:
         if not peers:
             return
-        progress = self._begin("fetching", manifest.model_id, manifest.name)
+        model_id = manifest.model_id
+        progress = self._begin("fetching", model_id, manifest.name)
+
+        def is_cancelled() -> bool:
+            return self._closing.is_set() or model_id not in self.served()
 
         def work() -> None:
             fetch_model(
@@ -247,16 +286,19 @@ class Library:
                 manifest.size_bytes,
                 peers,
                 on_progress=progress,
-                is_cancelled=self._closing.is_set,
+                is_cancelled=is_cancelled,
             )
             if manifest.golden is not None:
                 fetch_golden(self._store, manifest.model_id, manifest.golden, peers)
 
         def done(outcome: MeshError | None) -> None:
-            self._busy.pop(manifest.model_id, None)
-            if isinstance(outcome, MeshError):
+            self._busy.pop(model_id, None)
+            self._retry_at_s.pop(model_id, None)
+            if model_id not in self.served():
+                self._forget(model_id)  # removed while it came
+            elif isinstance(outcome, MeshError):
                 _log.warning("model %s could not be fetched: %s", manifest.name, outcome)
-                self._retry_at_s[manifest.model_id] = self._loop.now_s() + RETRY_S
+                self._retry_at_s[model_id] = self._loop.now_s() + RETRY_S
             self._on_change()
 
         self._fetching.run(work, done)
@@ -271,12 +313,15 @@ class Library:
 
         def done(outcome: tuple[OpenedModel, CapabilityDocument] | MeshError) -> None:
             self._busy.pop(model_id, None)
+            self._retry_at_s.pop(model_id, None)
             if model_id not in self.served():
                 return  # removed meanwhile
             if isinstance(outcome, MeshError):
                 _log.warning("model %s cannot be run here: %s", manifest.name, outcome)
                 self._opened.setdefault(model_id, outcome)
                 self.capabilities[model_id] = self._workshop.cannot_run(model_id, outcome)
+                if isinstance(outcome, _PASSING):
+                    self._retry_at_s[model_id] = self._loop.now_s() + MEASURE_AGAIN_S
             else:
                 self._opened[model_id], self.capabilities[model_id] = outcome
             self._on_change()

@@ -66,7 +66,7 @@ class Node:
             threads=self._threads,
         )
         self._loop = Loop()
-        self._planner = Jobs("plan", self._loop.post)
+        self._planner, self._explainer = (Jobs(n, self._loop.post) for n in ("plan", "explain"))
         topics = TopicSpace.of(config.base_topic)
         self._topics = topics
         self._own_url = str(parse_broker_url(adapters.broker.url))
@@ -141,6 +141,7 @@ class Node:
             me=self.node_id,
             mesh_name=config.mesh_name,
             heartbeat=self._heartbeat,
+            explainer=self._explainer,
         )
         self._desk = Desk(
             self._loop,
@@ -209,6 +210,7 @@ class Node:
         self._desk.close()
         self._library.close()
         self._planner.close()
+        self._explainer.close()
         self._stages.close()
         self._post.close()
         self._http.close()
@@ -217,6 +219,7 @@ class Node:
         self._keep_broker()
         self._roster.tick()
         self._control.review_soon()
+        self._publisher.say_unsent()
         self._beat()
 
     def _keep_broker(self) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -68,12 +69,17 @@ class Post:
 
     def close_peer(self, url: str) -> None:
         if url != self._own_url and url in self._buses:
-            self._buses.pop(url).close()
+            _close_aside(self._buses.pop(url))
 
     def close(self) -> None:
         """Close every connection, the own one last."""
-        for url in sorted(self._buses, key=lambda url: url == self._own_url):
-            self._buses.pop(url).close()
+        own = self._buses.pop(self._own_url, None)
+        closing = [_close_aside(bus) for bus in self._buses.values()]
+        self._buses.clear()
+        for thread in closing:
+            thread.join()
+        if own is not None:
+            own.close()
 
     def publish_own(self, message: Message) -> bool:
         """Publish at the own broker; False when that failed."""
@@ -151,3 +157,10 @@ class Post:
             listeners.frame(topic, message.payload)
         elif not isinstance(topic, FrameTopic) and url == self._own_url:
             listeners.request(topic, message)
+
+
+def _close_aside(bus: Bus) -> threading.Thread:
+    """Close a bus on a thread of its own: a peer that does not answer takes seconds, and the loop beats."""
+    thread = threading.Thread(target=bus.close, name=f"closing {bus.url}", daemon=True)
+    thread.start()
+    return thread

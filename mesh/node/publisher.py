@@ -25,6 +25,7 @@ class Publisher:
         self._publish = publish
         self._learn = learn
         self._said: dict[FactTopic, bytes] = {}
+        self._unsent: dict[FactTopic, None] = {}  # in the order of saying
 
     def say(self, fact: Fact, document: Any, *, model_id: ModelId | None = None) -> None:
         """Publish a document if it differs from the last of its kind; this node hears it first."""
@@ -34,14 +35,14 @@ class Publisher:
             return
         self._said[topic] = payload
         self._learn(topic, payload)
-        self._publish(self._message(topic, payload))
+        self._send(topic)
 
     def unsay(self, fact: Fact, *, model_id: ModelId | None = None) -> None:
         """Take a document back."""
         topic = FactTopic(node_id=self._me, fact=fact, model_id=model_id)
         if self._said.pop(topic, None) is not None:
             self._learn(topic, b"")
-            self._publish(self._message(topic, b""))
+            self._send(topic)
 
     def advert(self) -> Message:
         """What introduces this node at another's broker."""
@@ -54,15 +55,25 @@ class Publisher:
 
     def say_all(self) -> None:
         """Publish everything again, the advert first: it marks a new life."""
-        for topic, payload in sorted(
-            self._said.items(), key=lambda said: said[0].fact is not Fact.ADVERT
-        ):
-            self._publish(self._message(topic, payload))
+        self._unsent = dict.fromkeys((*self._said, *self._unsent))
+        self.say_unsent()
+
+    def say_unsent(self) -> None:
+        """Try again what the broker could not be given: it was away, or took no more."""
+        for topic in sorted(self._unsent, key=lambda topic: topic.fact is not Fact.ADVERT):
+            self._send(topic)
 
     def unsay_all(self) -> None:
         """Leave nothing retained behind: on a shared broker it would outlive the node."""
         for topic in list(self._said):
             self.unsay(topic.fact, model_id=topic.model_id)
+
+    def _send(self, topic: FactTopic) -> None:
+        """Publish the last word on a subject, which is nothing where it was taken back."""
+        if self._publish(self._message(topic, self._said.get(topic, b""))):
+            self._unsent.pop(topic, None)
+        else:
+            self._unsent[topic] = None
 
     def _message(self, topic: FactTopic, payload: bytes) -> Message:
         return Message(topic=self._topics.fact(topic), payload=payload, qos=1, retain=True)

@@ -9,7 +9,9 @@ from mesh.errors import (
     InfeasibleError,
     MeshError,
     NoPlanError,
+    OverloadedError,
     RemoteError,
+    StoreError,
     UsageError,
 )
 from mesh.fleet.facts import Standing, problem_for, standing
@@ -18,6 +20,7 @@ from mesh.ids import NodeId
 from mesh.model import cut_points, uncuttable_reason
 from mesh.model.tensor import LayerRange
 from mesh.node.control import Control
+from mesh.node.jobs import Jobs
 from mesh.node.library import Library
 from mesh.node.roster import Roster
 from mesh.node.status import Snapshot, name_of, status
@@ -53,6 +56,8 @@ from mesh.wire.topics import RequestTopic
 _log = logging.getLogger("mesh.reception")
 
 MAX_REQUEST_BYTES = 2 << 20
+MAX_EXPLAINING = 4
+"""Plans that are worked out at once for whoever asks."""
 
 Reply = Callable[[bytes], None]
 R = TypeVar("R", StatusRequest, PlanRequest, AddModelRequest, RemoveModelRequest)
@@ -70,6 +75,7 @@ class Reception:
         me: NodeId,
         mesh_name: str,
         heartbeat: Callable[[], Heartbeat],
+        explainer: Jobs,
     ) -> None:
         self._control = control_flow
         self._roster = roster
@@ -77,6 +83,8 @@ class Reception:
         self._me = me
         self._mesh_name = mesh_name
         self._heartbeat = heartbeat
+        self._explainer = explainer
+        self._explaining = 0
 
     def handle(self, topic: RequestTopic, payload: bytes, reply: Reply) -> None:
         """Answer one request; `reply` is called exactly once."""
@@ -148,6 +156,8 @@ class Reception:
 
     def _added(self, manifest: ModelManifest) -> AddModelReply:
         file = self._library.model_file(manifest.model_id)
+        if file is None:
+            raise StoreError(f"{manifest.name} was removed while it was added: add it again")
         return AddModelReply(
             name=manifest.name,
             model_id=manifest.model_id,
@@ -169,28 +179,36 @@ class Reception:
         facts = self._library.plannable().get(manifest.model_id)
         if facts is None:
             raise NoPlanError(f"this node has not read {manifest.name} yet: ask again shortly")
+        if self._explaining >= MAX_EXPLAINING:
+            raise OverloadedError(
+                f"{self._explaining} plans are being explained: ask again shortly"
+            )
         problem, who = self._problem(facts, request.min_stages)
         live = self._control.adopted.get(facts.model_id)
         shown = live if request.min_stages is None else None
-        solution = _as_planned(problem, facts, shown) or solve(problem)
-        explanation = explain(problem, solution)
-        verdict = explanation.verdict.replace("the given plan", "the live plan")
-        reply(
-            control.encode_reply(
-                request.id,
-                PlanReply(
-                    name=manifest.name,
-                    model_id=manifest.model_id,
-                    operators=facts.pieces.boundaries[-1],
-                    verdict=verdict,
-                    chosen=self._option("chosen" if shown is None else "live", facts, solution),
-                    alternatives=self._alternatives(facts, explanation),
-                    left_out=self._left_out(explanation, who),
-                    live_epoch=live.epoch if live is not None else None,
-                    measured_requests_per_s=self._measured(facts),
-                ),
+
+        def told(solution: Solution, explanation: Explanation) -> PlanReply:
+            return PlanReply(
+                name=manifest.name,
+                model_id=manifest.model_id,
+                operators=facts.pieces.boundaries[-1],
+                verdict=explanation.verdict.replace("the given plan", "the live plan"),
+                chosen=self._option("chosen" if shown is None else "live", facts, solution),
+                alternatives=self._alternatives(facts, explanation),
+                left_out=self._left_out(explanation, who),
+                live_epoch=live.epoch if live is not None else None,
+                measured_requests_per_s=self._measured(facts),
             )
-        )
+
+        def done(outcome: tuple[Solution, Explanation] | MeshError) -> None:
+            self._explaining -= 1
+            if isinstance(outcome, MeshError):
+                reply(control.encode_refusal(request.id, outcome))
+            else:
+                reply(control.encode_reply(request.id, told(*outcome)))
+
+        self._explaining += 1
+        self._explainer.run(lambda: _solved(problem, facts, shown), done)
 
     def _problem(self, facts: ModelFacts, min_stages: int | None) -> tuple[Problem, Standing]:
         """The question as the coordinator would put it now. Raises: InfeasibleError."""
@@ -270,6 +288,12 @@ class Reception:
             latency_s=solution.latency_s,
             bottleneck=self._named(solution.bottleneck),
         )
+
+
+def _solved(problem: Problem, facts: ModelFacts, plan: Plan | None) -> tuple[Solution, Explanation]:
+    """May take seconds with many nodes. Raises: InfeasibleError."""
+    solution = _as_planned(problem, facts, plan) or solve(problem)
+    return solution, explain(problem, solution)
 
 
 def _as_planned(problem: Problem, facts: ModelFacts, plan: Plan | None) -> Solution | None:

@@ -4,8 +4,9 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from mesh.errors import RemoteError
+from mesh.errors import RemoteError, UsageError
 from mesh.fleet import membership
+from mesh.fleet.broker_url import parse_broker_url
 from mesh.fleet.lease import Lease
 from mesh.fleet.membership import ConnectionLost, Found, Heard, Member, Patience, Presence, Tick
 from mesh.fleet.view import View, forget, learn
@@ -66,8 +67,14 @@ class Roster:
 
     def found(self, node_id: NodeId, broker_url: str, *, own_word: bool) -> None:
         """Discovery, a seed's advert or gossip named a node."""
-        if node_id != self._me:
-            self._step(Found(node_id=node_id, broker_url=broker_url, own_word=own_word))
+        if node_id == self._me:
+            return
+        try:
+            parse_broker_url(broker_url)
+        except UsageError as error:
+            _log.debug("node %.16r was not taken in: %s", node_id, error)
+            return
+        self._step(Found(node_id=node_id, broker_url=broker_url, own_word=own_word))
 
     def fact(self, url: str, topic: FactTopic, payload: bytes) -> None:
         """A document arrived from the broker at `url`."""

@@ -1,13 +1,16 @@
 """The stages that this node holds: one thread each cuts, loads and runs its slice; frames in and out."""
 
+import contextlib
+import itertools
 import logging
 import queue
 import threading
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from mesh.errors import ChildDiedError, ChildHungError, MeshError, StoreError
+from mesh.errors import ChildDiedError, ChildHungError, MeshError, StaleEpochError, StoreError
 from mesh.fleet.reconcile import StageKey
 from mesh.model import Model, slice_pieces, stage_interface
 from mesh.model.tensor import LayerRange
@@ -20,6 +23,8 @@ from mesh.wire.frame import Frame
 _log = logging.getLogger("mesh.stages")
 
 MAX_RESTARTS = 3
+RESTART_WINDOW_S = 300.0
+"""An interpreter that dies more than MAX_RESTARTS times within this time is given up."""
 LOAD_TIMEOUT_S = 60.0
 INVOKE_TIMEOUT_S = 10.0
 INVOKE_TIMEOUT_FACTOR = 20.0
@@ -43,7 +48,7 @@ class _Held:
     work: "queue.SimpleQueue[Work | None]" = field(default_factory=queue.SimpleQueue)
     queued: int = 0
     slice: LoadedSlice | None = None
-    restarts: int = 0
+    deaths_s: "deque[float]" = field(default_factory=lambda: deque(maxlen=MAX_RESTARTS + 1))
     closed: threading.Event = field(default_factory=threading.Event)
 
 
@@ -68,6 +73,7 @@ class Stages:
         self._on_change = on_change
         self._held: dict[StageKey, _Held] = {}
         self._hopeless: dict[StageKey, StageStatus] = {}
+        self._file_numbers = itertools.count()
         self.late = 0
 
     @property
@@ -146,20 +152,34 @@ class Stages:
     # The rest runs on the stage's own thread and reports through the loop.
 
     def _serve(self, key: StageKey, held: _Held, file: ModelFile) -> None:
-        path = self._slices_dir / f"{key.plan_id}-{key.stage}.tflite"
+        # A stage that is let go and wanted again at once must not lose its file to the one before.
+        number = next(self._file_numbers)
+        path = self._slices_dir / f"{key.plan_id}-{key.stage}-{number}.tflite"
         try:
-            while not held.closed.is_set() and held.restarts <= MAX_RESTARTS:
-                if not self._load_once(held, file, path):
-                    return
-                self._work_off(held)
-                held.restarts += 1
-            if not held.closed.is_set():
-                self._report(held, StageState.FAILED, error="its interpreter died again and again")
+            self._live(held, file, path)
+        except Exception as error:  # noqa: BLE001 - a stage without a thread must not look ready
+            _log.exception("stage %d broke down", key.stage)
+            fault = f"a fault in the node ({type(error).__name__}): its log has the details"
+            self._report(held, StageState.FAILED, error=fault)
         finally:
             if held.slice is not None:
                 held.slice.close()
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # `clean` removes it at the next start
+                path.unlink(missing_ok=True)
             self._refuse_rest(held)
+
+    def _live(self, held: _Held, file: ModelFile, path: Path) -> None:
+        """Load and run, again after a death, until the stage is let go or given up."""
+        while self._load_once(held, file, path):
+            self._work_off(held)
+            if held.closed.is_set():
+                return
+            if held.slice is not None:
+                held.slice.close()
+            held.deaths_s.append(self._loop.now_s())
+            if _dies_too_often(held.deaths_s):
+                self._report(held, StageState.FAILED, error="its interpreter died again and again")
+                return
 
     def _load_once(self, held: _Held, file: ModelFile, path: Path) -> bool:
         try:
@@ -235,7 +255,8 @@ class Stages:
             except queue.Empty:
                 return
             if work is not None:
-                self._finish(held, refuse(work.frame, ChildDiedError("the stage was let go")))
+                # Not a death: a request that only waited here must not count as its cause.
+                self._finish(held, refuse(work.frame, StaleEpochError("the stage was let go")))
 
     def _report(
         self, held: _Held, state: StageState, *, resident_bytes: int = 0, error: str | None = None
@@ -260,3 +281,7 @@ def _status(plan: Plan, stage: int, state: StageState) -> StageStatus:
         stage=stage,
         state=state,
     )
+
+
+def _dies_too_often(deaths_s: "deque[float]") -> bool:
+    return len(deaths_s) > MAX_RESTARTS and deaths_s[-1] - deaths_s[0] < RESTART_WINDOW_S

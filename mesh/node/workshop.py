@@ -5,6 +5,7 @@ import logging
 import mmap
 import os
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from mesh.planning.pieces import Pieces, pieces_of
 from mesh.runtime.golden import golden_inputs
 from mesh.runtime.measuring import measure_model
 from mesh.runtime.port import Runtime
-from mesh.store.disk import ModelStore
+from mesh.store.disk import ModelStore, hash_file
 from mesh.store.manifest import Golden, ImageOptions, ModelManifest
 from mesh.wire.documents import CapabilityDocument
 
@@ -28,6 +29,8 @@ _log = logging.getLogger("mesh.workshop")
 
 GOLDEN_SEED = 0
 GOLDEN_TIMEOUT_S = 120.0
+TURN_TIMEOUT_S = 300.0
+TURN_POLL_S = 0.1
 
 Progress = Callable[[int, int], None]
 
@@ -155,10 +158,13 @@ class Workshop:
             failure=str(error)[:1000],
         )
 
-    def prepare(self, wish: Wish) -> tuple[ModelManifest, OpenedModel]:
+    def prepare(
+        self, wish: Wish, *, recorded: Golden | None = None
+    ) -> tuple[ModelManifest, OpenedModel]:
         """Read an uploaded file, run it whole once, and keep what it answered as the golden run.
 
-        The manifest's revision is for whoever writes the catalogue to set.
+        A run that was `recorded` before stays: all nodes have its file, and another kernel class
+        would give other bits. The manifest's revision is for whoever writes the catalogue to set.
         """
         if not self._store.has(wish.model_id):
             raise StoreError(f"model {wish.model_id:.12} was not uploaded to this node")
@@ -175,9 +181,15 @@ class Workshop:
             min_stages=wish.min_stages,
             image=wish.image,
             labels=wish.labels,
-            golden=self._record(wish.model_id, opened.file),
+            golden=recorded
+            if recorded is not None and self._has_golden(wish.model_id, recorded)
+            else self._record(wish.model_id, opened.file),
         )
         return manifest, opened
+
+    def _has_golden(self, model_id: ModelId, golden: Golden) -> bool:
+        path = self._store.golden_path(model_id)
+        return path.is_file() and hash_file(path) == golden.sha256
 
     def _record(self, model_id: ModelId, file: ModelFile) -> Golden:
         loaded = self._runtime.load(
@@ -218,7 +230,25 @@ def _alone_on_this_machine() -> Iterator[None]:
         yield
         return
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        _await_turn(descriptor)
         yield
     finally:
         os.close(descriptor)
+
+
+def _await_turn(descriptor: int) -> None:
+    """Whoever has the turn may hang, or not be a node at all: it is not waited for without end."""
+    deadline_s = time.monotonic() + TURN_TIMEOUT_S
+    while time.monotonic() < deadline_s:
+        if _takes(descriptor):
+            return
+        time.sleep(TURN_POLL_S)
+    _log.warning("measuring out of turn: another node here has measured for %.0f s", TURN_TIMEOUT_S)
+
+
+def _takes(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True

@@ -9,7 +9,7 @@ A retry may run a stage twice; the answer is the same, the first one counts and 
 dropped by key. Every method takes the time and returns what the caller has to do.
 """
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
@@ -36,7 +36,7 @@ PATIENCE_LATENCIES = 8.0
 BACKOFF_S = 0.05
 MAX_BACKOFF_S = 1.0
 MAX_CHILD_DEATHS = 2
-"""A request whose stage died this often is its likely cause: it fails rather than kill more."""
+"""A request that saw one stage die this often is the likely cause: it fails rather than kill more."""
 _DEADLY = frozenset({ChildDiedError.code, ChildHungError.code})
 
 
@@ -61,7 +61,7 @@ class Request:
     sent_s: float = 0.0
     due_s: float = 0.0
     failed_attempt: int = 0
-    child_deaths: int = 0
+    child_deaths: "Counter[tuple[PlanId, int]]" = field(default_factory=Counter)
     plans: dict[PlanId, Plan] = field(default_factory=dict)
 
 
@@ -122,12 +122,14 @@ class Gateway:
 
     def submit(self, request: Request, *, now_s: float, no_plan_reason: str) -> list[Action]:
         """Take a request; the answer may be immediate (no plan, queue full)."""
-        lane = self._lanes.setdefault(request.model_id, _Lane())
+        lane = self._lanes.get(request.model_id, _Lane())
         if request.pinned is None and not lane.had_plan:
             return [_refuse(request, NoPlanError(no_plan_reason), now_s)]
-        if len(lane.waiting) >= self._max_queue:
+        # A golden check passes a full queue: it is what lets the queue move again.
+        if request.pinned is None and len(lane.waiting) >= self._max_queue:
             sentence = f"{len(lane.waiting)} requests are waiting already: send fewer or later"
             return [_refuse(request, OverloadedError(sentence), now_s)]
+        self._lanes[request.model_id] = lane
         self._requests[request.key] = request
         lane.waiting.append(request.key)
         return self._pump(lane, now_s)
@@ -184,8 +186,9 @@ class Gateway:
             self.counters.duplicates += 1
             return []
         request.failed_attempt = request.attempt
-        request.child_deaths += refusal.code in _DEADLY
-        if request.child_deaths >= MAX_CHILD_DEATHS:
+        stage = (frame.plan_id, frame.stage)
+        request.child_deaths[stage] += refusal.code in _DEADLY
+        if request.child_deaths[stage] >= MAX_CHILD_DEATHS:
             refusal = replace(refusal, retryable=False)
         if refusal.retryable:
             request.due_s = now_s + _backoff_s(request.attempt)
@@ -249,7 +252,7 @@ class Gateway:
                 continue
             lane.waiting.popleft()
             request.state = State.IN_FLIGHT
-            lane.in_flight += 1
+            lane.in_flight += _weight(request)
             actions += self._dispatch(request, lane, now_s)
         lane.waiting.extend(held_back)
         return actions
@@ -305,12 +308,17 @@ class Gateway:
         del self._requests[request.key]
         lane = self._lanes[request.model_id]
         if request.state is State.IN_FLIGHT:
-            lane.in_flight -= 1
+            lane.in_flight -= _weight(request)
         return lane
 
 
 def _refuse(request: Request, error: Exception, now_s: float) -> Answer:
     return Answer(key=request.key, refusal=refusal_of(error), total_s=now_s - request.arrived_s)
+
+
+def _weight(request: Request) -> int:
+    """What a request takes of the window: a golden check that hangs must not cost the live plan."""
+    return 1 if request.pinned is None else 0
 
 
 def _backoff_s(attempt: int) -> float:

@@ -133,7 +133,7 @@ def _check_tensors(what: str, specs: tuple[TensorSpec, ...]) -> None:
     if not 0 < len(specs) <= MAX_TENSORS or len({spec.name for spec in specs}) != len(specs):
         raise ValueError(f"{what}: 1 to {MAX_TENSORS} tensors of different names are needed")
     for spec in specs:
-        if not 0 < len(spec.name) <= MAX_TENSOR_NAME_CHARS or spec.index < 0:
+        if not 0 < len(spec.name) <= MAX_TENSOR_NAME_CHARS or not 0 <= spec.index < 2**31:
             raise ValueError(f"{what}: a tensor's name or index is out of bounds")
         if len(spec.shape) > MAX_DIMENSIONS or any(not 0 < size < 2**32 for size in spec.shape):
             raise ValueError(f"{what}: the shape of {spec.name!r} is out of bounds")

@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar
 
 from mesh.client import Client
-from mesh.errors import DeadlineExceededError, MeshError, NodeLostError
+from mesh.errors import DeadlineExceededError, MeshError, NodeLostError, UsageError
 from mesh.store.http_client import upload
 from mesh.wire.control import (
     AddModelReply,
@@ -83,6 +83,7 @@ class LocalMesh:
         self.folder = folder or Path(self._temporary.name if self._temporary else "")
         self.mesh_name = f"local-{secrets.token_hex(4)}"
         self.nodes: dict[str, LocalNode] = {}
+        self._processes: dict[str, subprocess.Popen[str]] = {}  # also those not up yet
         shared = () if measure_each else ("--measurements-dir", str(self.folder / "measurements"))
         self._options = (*options, *shared, "--threads", str(threads))
 
@@ -98,7 +99,9 @@ class LocalMesh:
         self.close()
 
     def launch(self, name: str, *options: str) -> "subprocess.Popen[str]":
-        """Start a node process without waiting for it."""
+        """Start a node process without waiting for it. Raises: UsageError for a name that runs."""
+        if name in self._processes:
+            raise UsageError(f"a node {name} runs already: stop it first, or take another name")
         folder = self.folder / name
         folder.mkdir(parents=True, exist_ok=True)
         command = [
@@ -109,7 +112,7 @@ class LocalMesh:
             *options,
         ]
         with (folder / "log.txt").open("a") as log:
-            return subprocess.Popen(
+            self._processes[name] = subprocess.Popen(
                 command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -118,6 +121,7 @@ class LocalMesh:
                 start_new_session=True,
                 env=_environment(),
             )
+        return self._processes[name]
 
     def start(self, name: str, *options: str) -> LocalNode:
         """Start a node and wait until it serves. Raises: NodeLostError, DeadlineExceededError."""
@@ -137,7 +141,7 @@ class LocalMesh:
             if said.get("status") == "error":
                 raise NodeLostError(str(said.get("error")))
         except (MeshError, ValueError) as error:
-            _end(process)
+            self._end(name)
             tail = log.read_text(errors="replace")[-_LOG_TAIL_CHARS:]
             raise NodeLostError(f"node {name} did not start ({error}); it said:\n{tail}") from error
         node = LocalNode(
@@ -153,21 +157,20 @@ class LocalMesh:
 
     def kill(self, name: str) -> None:
         """Pull the plug: SIGKILL, without a word to anybody."""
-        node = self.nodes.pop(name)
-        node.process.send_signal(signal.SIGKILL)
-        node.process.wait(STOP_TIMEOUT_S)
-        _close_pipes(node.process)
+        self.nodes[name].process.send_signal(signal.SIGKILL)
+        self._end(name)
 
     def stop(self, name: str) -> None:
-        """Ask a node to end."""
-        _end(self.nodes.pop(name).process)
+        """Ask a node to end, and wait until it has."""
+        self.nodes[name].process.send_signal(signal.SIGTERM)
+        self._end(name)
 
     def close(self) -> None:
-        """End every node and remove what was made."""
-        for node in self.nodes.values():
-            node.process.send_signal(signal.SIGTERM)
-        for name in list(self.nodes):
-            self.stop(name)
+        """End every node, also those not up yet, and remove what was made. Harmless again."""
+        for process in self._processes.values():
+            process.send_signal(signal.SIGTERM)
+        for name in list(self._processes):
+            self._end(name)
         if self._temporary is not None:
             self._temporary.cleanup()
 
@@ -194,6 +197,10 @@ class LocalMesh:
             with Client(one.broker_url) as client:
                 served = await_serving(client, name, stages=split)
         return served
+
+    def _end(self, name: str) -> None:
+        self.nodes.pop(name, None)
+        _end(self._processes.pop(name))
 
     def logs(self) -> str:
         """The end of every node's log."""
@@ -263,16 +270,12 @@ def _first_line(process: "subprocess.Popen[str]", timeout_s: float) -> str:
 
 
 def _end(process: "subprocess.Popen[str]") -> None:
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(signal.SIGTERM)  # harmless where it has ended or was told before
     try:
         process.wait(STOP_TIMEOUT_S)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-    _close_pipes(process)
-
-
-def _close_pipes(process: "subprocess.Popen[str]") -> None:
     for stream in (process.stdin, process.stdout):
         if stream is not None:
             stream.close()

@@ -4,12 +4,16 @@ Control state is level-triggered: a reader that missed ten versions acts rightly
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
 from mesh.ids import BootId, Epoch, ModelId, NodeId, PlanId
 
 MAX_DOCUMENT_BYTES = 1 << 20
+MAX_TIME_S = 86_400.0
+"""No stage or transfer takes a day: sums and products of such times stay what a clock can wait for."""
+_GOODPUT_BYTES_PER_S = (1.0, 1e15)
 _PLAN_ID = re.compile(r"[0-9a-f]{16}")
 
 
@@ -135,8 +139,9 @@ class CapabilityDocument:
     def __post_init__(self) -> None:
         if self.failure is None and len(self.layer_s) != len(self.boundaries) - 1:
             raise ValueError("there must be one boundary more than layer times")
-        if self.stage_s < 0 or any(layer_s < 0 for layer_s in self.layer_s):
-            raise ValueError("a measured time must not be negative")
+        if self.threads < 1:
+            raise ValueError("a model is measured with at least one thread")
+        _check_times("a measured time", (self.stage_s, *self.layer_s, sum(self.layer_s)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,8 +153,12 @@ class Link:
     message_s: float
 
     def __post_init__(self) -> None:
-        if self.goodput_bytes_per_s <= 0 or self.message_s < 0:
-            raise ValueError("a link needs a positive goodput and no negative time per message")
+        least, most = _GOODPUT_BYTES_PER_S
+        if not least <= self.goodput_bytes_per_s <= most:
+            raise ValueError(
+                f"a link's goodput lies between {least:g} and {most:g} bytes per second"
+            )
+        _check_times("a link's time per message", (self.message_s,))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,8 +208,7 @@ class PlanStage:
     def __post_init__(self) -> None:
         if not 0 <= self.start < self.stop:
             raise ValueError("a plan's stage needs operators")
-        if self.compute_s < 0 or self.transfer_s < 0:
-            raise ValueError("a plan's stage must not take a negative time")
+        _check_times("a time of a plan's stage", (self.compute_s, self.transfer_s))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -243,3 +251,8 @@ class PlansDocument:
     lease_term: int
     plans: tuple[Plan, ...]
     problems: tuple[PlanProblem, ...] = ()
+
+
+def _check_times(what: str, times_s: Iterable[float]) -> None:
+    if not all(0 <= time_s <= MAX_TIME_S for time_s in times_s):
+        raise ValueError(f"{what} must lie between 0 and {MAX_TIME_S:.0f} seconds")

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from mesh.errors import InfeasibleError
 from mesh.fleet import reconcile
 from mesh.fleet.coordinator import (
+    BAR_S,
     PREPARE_S,
     SETTLE_S,
     SPLIT_SETTLE_S,
@@ -682,3 +683,44 @@ def test_a_fleet_that_grew_node_by_node_is_hardly_worse_than_one_planned_at_once
     )
     assert len(fleet.plan.stages) >= problem.min_stages
     assert fleet.plan.bottleneck_s < solve(problem).bottleneck_s * WORTHWHILE_GAIN
+
+
+# What passes by itself
+
+
+def test_a_node_that_failed_gets_another_chance_after_a_while() -> None:
+    fleet = a_fleet(a=Board(name="ann", breaks=True)).run(20)
+    assert fleet.plan is None
+    assert "no memory left" in (fleet.problem or "")
+    fleet.boards[A].breaks = False
+    assert fleet.run(BAR_S / 2).plan is None
+    assert fleet.run(BAR_S).nodes() == [A]
+    assert fleet.problem is None
+    assert fleet.is_quiet()
+
+
+def test_the_only_node_is_tried_again_when_its_live_stage_has_failed() -> None:
+    fleet = a_fleet(a=Board(name="ann")).run()
+    before = fleet.plan
+    assert before is not None
+    fleet.boards[A].breaks = True
+    fleet.boards[A].load(before, 0)
+    fleet.run(20)
+    assert "no memory left" in (fleet.problem or "")
+    fleet.boards[A].breaks = False
+    fleet.run(BAR_S + 20)
+    assert fleet.plan is not None
+    assert fleet.plan.epoch > before.epoch
+    assert fleet.problem is None
+    assert fleet.is_quiet()
+
+
+def test_a_node_that_restarted_within_its_plan_is_gone_without_until_it_is_measured() -> None:
+    fleet = a_fleet(a=Board(name="ann"), b=Board(name="bob")).run()
+    assert set(fleet.nodes()) == {A, B}
+    fleet.boards[B].measured = False
+    fleet.boards[B].stages.clear()
+    fleet.run(5)
+    assert fleet.nodes() == [A]
+    fleet.boards[B].measured = True
+    assert set(fleet.run().nodes()) == {A, B}

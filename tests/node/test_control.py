@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from mesh.fleet import coordinator
 from mesh.fleet.plans import ModelFacts
 from mesh.ids import BootId, ModelId, NodeId
 from mesh.node.control import Control, GoldenOutcome, Hooks
@@ -74,6 +75,7 @@ class Bench:
         self.checked: list[Plan] = []
         self.golden: GoldenOutcome = (None, False)
         self.served = frozenset({MODEL})
+        self.is_read = True
         self.pieces = pieces_of(file.model, max_boundary_bytes=1 << 20)
         self.runtime = FakeRuntime()
         self.stages = Stages(
@@ -111,7 +113,7 @@ class Bench:
                 check_golden=self._check,
                 served=lambda: self.served,
                 plannable=self._plannable,
-                model_file=lambda _model: self.file,
+                model_file=lambda _model: self.file if self.is_read else None,
                 keep_models=_nothing,
             ),
         )
@@ -269,3 +271,27 @@ def test_a_plan_whose_node_is_gone_carries_no_requests(bench: Bench) -> None:
     bench.until(lambda: bench.routed[-1] is None)
     bench.until(lambda: (plan := bench.live()) is not None and plan.epoch == 8)
     bench.until(lambda: bench.control.is_routed(MODEL))
+
+
+def test_a_stage_waits_for_its_model_to_be_read(bench: Bench) -> None:
+    """After a restart the plan is known before the file is read: that is no failure."""
+    bench.is_read = False
+    bench.begin()
+    bench.until(lambda: bench.control.is_coordinator and bool(bench.plans().plans))
+    assert bench.stages.document().stages == ()
+    bench.is_read = True
+    bench.review_soon()
+    bench.until(lambda: bench.live() is not None)
+
+
+def test_figures_that_no_plan_may_carry_do_not_stop_the_planning(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nonsense(*_args: object, **_kwargs: object) -> Plan:
+        raise ValueError("a time of a plan's stage")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(coordinator, "propose", nonsense)
+        bench.begin()
+        bench.until(lambda: bool(bench.control.problem_of(MODEL)))
+    assert "cannot be told" in (bench.control.problem_of(MODEL) or "")

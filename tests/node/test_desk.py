@@ -15,11 +15,11 @@ from mesh.node.loop import Loop
 from mesh.pipeline.gateway import Gateway
 from mesh.store.manifest import ModelManifest
 from mesh.transport.port import Message
-from mesh.wire import oip_reply
+from mesh.wire import oip, oip_reply
 from mesh.wire.documents import Plan, PlanPhase, PlanStage
 from mesh.wire.frame import Frame, FrameKind, FrameTensor, StageTime
 from mesh.wire.infer import InferResponse, PayloadLimits
-from mesh.wire.topics import Lane, RequestTopic, TopicSpace
+from mesh.wire.topics import Lane, RequestTopic, Service, TopicSpace
 
 RunUntil = Callable[[Loop, Callable[[], bool]], None]
 ME, A = NodeId("0" * 16), NodeId("a" * 16)
@@ -280,3 +280,13 @@ def test_each_of_many_requests_gets_its_own_reply(make: Callable[..., Bench]) ->
     bench.run_until(bench.loop, lambda: len(bench.said) == 8)
     ids = [json.loads(reply.payload)["id"] for reply in bench.said]
     assert sorted(ids) == [str(i) for i in range(8)]
+
+
+def test_a_message_that_is_good_for_years_is_not_waited_for_that_long(
+    make: Callable[..., Bench],
+) -> None:
+    """A frame that left more time than the protocol allows would be dropped on its way."""
+    topic = SPACE.request(RequestTopic(service=Service.INFER, target="tiny"))
+    bench = make()
+    bench.ask(Message(topic=topic, payload=RAW, expiry_s=float(2**32 - 1)))
+    assert bench.frames[-1].time_left_s <= oip.MAX_TIMEOUT_S

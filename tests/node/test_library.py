@@ -6,6 +6,7 @@ import pytest
 
 from mesh.device.capability_cache import CapabilityCache
 from mesh.errors import (
+    ChildDiedError,
     MeshError,
     StoreError,
     UnknownModelError,
@@ -14,13 +15,14 @@ from mesh.errors import (
 )
 from mesh.fleet.view import NodeView, View
 from mesh.ids import BootId, ModelId, NodeId
+from mesh.node import library
 from mesh.node.library import Library
 from mesh.node.loop import Loop
 from mesh.node.workshop import Surroundings, Wish, Workshop
 from mesh.store import catalogue as catalogues
 from mesh.store.disk import ModelStore
 from mesh.store.http_server import StoreServer
-from mesh.store.manifest import ModelManifest
+from mesh.store.manifest import MAX_MODELS, ModelManifest
 from mesh.testing.models import residual_cnn, tiny_dense
 from mesh.testing.runtime import FakeRuntime
 from mesh.wire.documents import Advert, HoldingsDocument
@@ -135,7 +137,9 @@ def test_a_model_is_served_once_it_is_added(make: Callable[..., Bench]) -> None:
     assert bench.library.holdings() == HoldingsDocument(held=(manifest.model_id,))
     assert bench.library.manifest_of(manifest.model_id) == manifest
     assert bench.library.plannable()[manifest.model_id].name == "tiny"
-    assert bench.library.model_file(manifest.model_id).path.is_file()
+    file = bench.library.model_file(manifest.model_id)
+    assert file is not None
+    assert file.path.is_file()
     assert bench.library.golden_outputs(manifest.model_id)
     assert bench.changes >= 2
 
@@ -157,8 +161,7 @@ def test_an_unknown_name_is_told_with_those_that_there_are(make: Callable[..., B
         bench.library.find("tin")
     with pytest.raises(UnknownModelError):
         bench.library.manifest_of(ModelId("0" * 64))
-    with pytest.raises(StoreError):
-        bench.library.model_file(ModelId("0" * 64))
+    assert bench.library.model_file(ModelId("0" * 64)) is None
 
 
 def test_a_name_changes_its_file_only_when_that_is_wanted(make: Callable[..., Bench]) -> None:
@@ -269,3 +272,79 @@ def test_a_later_revision_of_another_node_wins(make: Callable[..., Bench]) -> No
     bench.library.heard(A, catalogues.encode(catalogues.of((later,))))
     assert bench.library.find("tiny").labels == ("cat",)
     assert bench.store.has(manifest.model_id)
+
+
+def test_a_measurement_that_failed_for_what_may_pass_is_made_again(
+    make: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(library, "MEASURE_AGAIN_S", 0.0)
+    manifest = make().added()
+    again = make()
+    again.runtime.next_load_error = ChildDiedError("somebody killed it")
+    again.keep(until=lambda: manifest.model_id in again.library.capabilities)
+    assert again.library.capabilities[manifest.model_id].failure == "somebody killed it"
+    again.keep(until=lambda: again.library.capabilities[manifest.model_id].failure is None)
+    assert manifest.model_id in again.library.plannable()
+
+
+def test_a_model_that_is_removed_while_it_is_fetched_leaves_no_file(
+    make: Callable[..., Bench],
+) -> None:
+    theirs = make("theirs", me=A)
+    manifest = theirs.added()
+    server = StoreServer(theirs.store, bind="127.0.0.1")
+    server.start()
+    try:
+        mine = make()
+        mine.library.heard(A, catalogues.encode(theirs.library.catalogue))
+        mine.library.keep(peer(theirs, f"http://127.0.0.1:{server.port}"), frozenset({A}))
+        mine.library.remove("tiny")
+        mine.run_until(mine.loop, lambda: not mine.library.activities())
+    finally:
+        server.close()
+    assert not mine.store.has(manifest.model_id)
+    assert not mine.store.golden_path(manifest.model_id).exists()
+    assert not any(path.exists() for path in mine.store.partial_paths(manifest.model_id))
+
+
+def test_on_a_full_disk_a_removed_model_makes_room(
+    make: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = make()
+    manifest = bench.added()
+
+    def full(_catalogue: object) -> None:
+        raise StoreError("the disk is full")
+
+    monkeypatch.setattr(bench.store, "save_catalogue", full)
+    bench.library.remove("tiny")
+    assert not bench.store.has(manifest.model_id)
+    assert bench.library.capabilities == {}
+
+
+def test_a_model_that_is_added_again_keeps_its_recorded_run(make: Callable[..., Bench]) -> None:
+    """The other nodes have its file, and another kernel class would record other bits."""
+    bench = make()
+    first = bench.added()
+    bench.runtime.compute = lambda call: tuple(bytes(spec.size_bytes) for spec in call.outputs)
+    again = bench.add(replace=True)
+    assert isinstance(again, ModelManifest)
+    assert again.revision > first.revision
+    assert again.golden == first.golden
+
+
+def test_a_catalogue_without_room_is_told(make: Callable[..., Bench]) -> None:
+    bench = make()
+    one = replace(bench.added("a"), deleted=True)
+    full = catalogues.of(replace(one, name=f"n{i}") for i in range(MAX_MODELS))
+    bench.library.heard(A, catalogues.encode(full))
+    outcome = bench.add("z")
+    assert isinstance(outcome, StoreError)
+    assert "no room" in str(outcome)
+
+
+def test_a_name_whose_revisions_are_used_up_is_told(make: Callable[..., Bench]) -> None:
+    bench = make()
+    last = replace(bench.added(), revision=2**53 - 1, writer=A)
+    bench.library.heard(A, catalogues.encode(catalogues.of((last,))))
+    assert isinstance(bench.add(replace=True), StoreError)

@@ -1,3 +1,4 @@
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -234,3 +235,36 @@ def test_a_seed_that_is_the_own_broker_does_not_put_the_node_out() -> None:
     bench.post.open_peer("mqtt://localhost:1883")
     bench.post.open_peer(PEER)
     assert len(set(ids)) == len(ids) == 3
+
+
+class _SlowConnector:
+    """Its buses take until `go` to close, as one does whose peer does not answer."""
+
+    def __init__(self, network: MemoryNetwork) -> None:
+        self.network = network
+        self.go = threading.Event()
+        self.closed = threading.Event()
+
+    def connect(self, url: str, **wishes: Any) -> Any:
+        bus = self.network.connect(url, **wishes)
+        close = bus.close
+
+        def slowly() -> None:
+            self.go.wait(10)
+            close()
+            self.closed.set()
+
+        bus.close = slowly  # type: ignore[method-assign]
+        return bus
+
+
+def test_a_peer_that_does_not_answer_is_closed_beside_the_loop() -> None:
+    connector = _SlowConnector(MemoryNetwork())
+    post = Post(
+        connector, SPACE, me=ME, own_url=OWN, shared_broker=False, run_soon=lambda _callback: None
+    )
+    post.open_peer(PEER)
+    post.close_peer(PEER)
+    assert not connector.closed.is_set()
+    connector.go.set()
+    assert connector.closed.wait(10)

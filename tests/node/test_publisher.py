@@ -119,3 +119,18 @@ def test_nothing_is_left_behind() -> None:
     assert around.retained() == {}
     publisher.say(Fact.LINKS, LINKS)
     assert around.retained().keys() == {path(Fact.LINKS)}
+
+
+def test_what_the_broker_took_no_more_of_is_said_again() -> None:
+    around = Surroundings()
+    publisher = around.publisher()
+    publisher.say(Fact.LINKS, LINKS)
+    around.connected = False
+    publisher.unsay(Fact.LINKS)
+    publisher.say(Fact.HOLDINGS, ONE_HELD)
+    around.connected = True
+    publisher.say_unsent()
+    assert around.retained() == {path(Fact.HOLDINGS): codec.encode(ONE_HELD)}
+    said = len(around.messages)
+    publisher.say_unsent()
+    assert len(around.messages) == said

@@ -11,6 +11,7 @@ from mesh.errors import (
     BadPayloadError,
     InfeasibleError,
     MeshError,
+    OverloadedError,
     StoreError,
     UnknownModelError,
     UsageError,
@@ -18,9 +19,10 @@ from mesh.errors import (
 from mesh.fleet.lease import Lease
 from mesh.ids import BootId, ModelId, NodeId
 from mesh.node.control import Control
+from mesh.node.jobs import Jobs
 from mesh.node.library import Library
 from mesh.node.loop import Loop
-from mesh.node.reception import MAX_REQUEST_BYTES, Reception
+from mesh.node.reception import MAX_EXPLAINING, MAX_REQUEST_BYTES, Reception
 from mesh.node.roster import Roster, RosterHooks
 from mesh.node.workshop import Surroundings, Workshop
 from mesh.store.disk import ModelStore
@@ -104,6 +106,7 @@ class Bench:
             scratch_dir=scratch,
         )
         self.library = Library(self.loop, self.store, workshop, me=ME, on_change=_nothing)
+        self.explainer = Jobs("explain", self.loop.post)
         self.roster = Roster(
             self.loop,
             me=ME,
@@ -123,6 +126,7 @@ class Bench:
             me=ME,
             mesh_name="home",
             heartbeat=lambda: Heartbeat(boot_id=BootId("0" * 8), sequence=1, state=NodeState.READY),
+            explainer=self.explainer,
         )
 
     def learn(self, fact: Fact, document: object, model_id: ModelId | None = None) -> None:
@@ -169,6 +173,7 @@ def bench(tmp_path: Path, run_until: RunUntil) -> Iterator[Bench]:
     made = Bench(tmp_path, run_until)
     yield made
     made.library.close()
+    made.explainer.close()
 
 
 def test_the_status_is_of_the_whole_mesh(bench: Bench) -> None:
@@ -254,3 +259,16 @@ def test_a_fault_is_an_answer_too(bench: Bench, caplog: pytest.LogCaptureFixture
     reply = json.loads(bench.handle("status", b'{"id": "7"}'))
     assert (reply["id"], reply["code"]) == ("7", MeshError.code)
     assert "a control request failed" in caplog.text
+
+
+def test_plans_are_explained_beside_the_loop_and_not_without_end(bench: Bench) -> None:
+    """With a dozen nodes one takes seconds, in which the loop must beat."""
+    bench.measure(bench.add().model_id)
+    replies: list[bytes] = []
+    topic = RequestTopic(service=Service.CONTROL, target=Verb.PLAN.value)
+    for _ in range(MAX_EXPLAINING + 1):
+        bench.reception.handle(topic, codec.encode(PlanRequest(name="tiny")), replies.append)
+    (refused,) = [json.loads(reply) for reply in replies]
+    assert refused["code"] == OverloadedError.code
+    bench.run_until(bench.loop, lambda: len(replies) == MAX_EXPLAINING + 1)
+    assert bench.ask(Verb.PLAN, PlanRequest(name="tiny"), PlanReply).name == "tiny"

@@ -97,6 +97,17 @@ def test_a_node_that_was_found_is_connected_and_takes_part_once_it_is_heard() ->
     assert bench.roster.url_of(B) is None
 
 
+@pytest.mark.parametrize("url", ["garbage", "mqtt://", "http://a:80", "mqtt://a:0", "mqtt://a/b"])
+def test_a_broker_that_nobody_can_reach_is_not_taken_in(url: str) -> None:
+    """One bad address in gossip, an advert or mDNS would end every review of every node."""
+    bench = Bench().with_a()
+    peers = PeersDocument(peers=(Peer(node_id=B, broker_url=url),))
+    bench.says(A, Fact.PEERS, peers, url=URL_A)
+    bench.roster.found(B, url, own_word=True)
+    bench.roster.connect()
+    assert bench.opened == {URL_A}
+
+
 def test_this_node_is_present_and_ready_when_it_says_so() -> None:
     bench = Bench().with_a()
     assert bench.roster.present == {ME, A}

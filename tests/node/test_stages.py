@@ -16,10 +16,11 @@ from mesh.fleet.reconcile import StageKey
 from mesh.ids import Epoch, ModelId, NodeId, PlanId, RequestKey
 from mesh.model import cut_points
 from mesh.model.tensor import TensorSpec
+from mesh.node import stages
 from mesh.node.loop import Loop
 from mesh.node.stages import MAX_RESTARTS, ModelFile, Stages
 from mesh.pipeline.stage import Parcel
-from mesh.testing.runtime import FakeRuntime
+from mesh.testing.runtime import FakeCall, FakeRuntime
 from mesh.wire import refusal
 from mesh.wire.documents import Plan, PlanPhase, PlanStage, StageState, StageStatus
 from mesh.wire.frame import Frame, FrameKind, FrameTensor
@@ -199,6 +200,64 @@ def test_a_stage_whose_interpreter_dies_again_and_again_is_given_up(bench: Bench
     bench.until(lambda: bench.status().state is StageState.FAILED)
     assert "again and again" in (bench.status().error or "")
     assert code_of(bench.answer()) == StaleEpochError.code
+
+
+def test_deaths_that_lie_far_apart_do_not_add_up(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stages, "RESTART_WINDOW_S", 0.0)
+    bench.load()
+    for lives in range(1, MAX_RESTARTS + 3):
+        bench.until(partial(bench.is_ready_again, lives))
+        bench.runtime.slices[-1].die()
+        assert code_of(bench.answer()) == ChildDiedError.code
+    bench.until(partial(bench.is_ready_again, MAX_RESTARTS + 3))
+
+
+def test_what_waits_behind_a_stage_that_is_given_up_did_not_kill_it(bench: Bench) -> None:
+    bench.load()
+    for lives in range(1, MAX_RESTARTS + 1):
+        bench.until(partial(bench.is_ready_again, lives))
+        bench.runtime.slices[-1].die()
+        bench.answer()
+    bench.until(partial(bench.is_ready_again, MAX_RESTARTS + 1))
+    bench.runtime.slices[-1].hang()
+    before = len(bench.out)
+    for _ in range(2):
+        bench.stages.frame(bench.frame())
+    bench.runtime.slices[-1].die()
+    bench.until(lambda: len(bench.out) == before + 2)
+    assert [code_of(one) for one in bench.out[before:]] == [
+        ChildDiedError.code,
+        StaleEpochError.code,
+    ]
+
+
+def test_a_stage_whose_thread_breaks_down_does_not_look_ready(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(_call: FakeCall) -> list[bytes]:
+        raise ZeroDivisionError
+
+    bench.runtime.compute = broken
+    bench.load()
+    bench.stages.frame(bench.frame())
+    bench.until(lambda: bench.status().state is StageState.FAILED)
+    assert "ZeroDivisionError" in (bench.status().error or "")
+    assert code_of(bench.answer()) == StaleEpochError.code
+    assert "broke down" in caplog.text
+
+
+def test_a_stage_that_comes_back_at_once_keeps_its_file(bench: Bench) -> None:
+    """Its predecessor may end, and tidy up, only after it has written its own."""
+    bench.load()
+    bench.runtime.slices[0].hang()
+    bench.stages.frame(bench.frame())
+    bench.stages.unload(StageKey(plan_id=bench.plan.plan_id, stage=0))
+    bench.load()
+    bench.runtime.slices[0].die()
+    bench.until(lambda: len(list(bench.slices_dir.iterdir())) == 1)
+    assert bench.answer().frame.kind is FrameKind.ACTIVATION
 
 
 def test_a_slice_that_cannot_be_loaded_is_reported(bench: Bench) -> None:

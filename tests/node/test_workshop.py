@@ -1,3 +1,5 @@
+import fcntl
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -6,6 +8,7 @@ import pytest
 from mesh.device.capability_cache import CapabilityCache
 from mesh.errors import InvalidModelError, MeshError, StoreError, UnsupportedModelError
 from mesh.ids import ModelId, NodeId
+from mesh.node import workshop
 from mesh.node.workshop import GOLDEN_SEED, Surroundings, Wish, Workshop
 from mesh.runtime.golden import golden_inputs
 from mesh.store.disk import ModelStore
@@ -134,3 +137,17 @@ def test_a_model_that_this_runtime_refuses_is_not_served(tmp_path: Path) -> None
     bench.runtime.next_load_error = UnsupportedModelError("an operator is too new")
     with pytest.raises(UnsupportedModelError, match="too new"):
         bench.workshop.prepare(Wish(model_id=bench.add(), name="tiny"))
+
+
+def test_a_turn_that_never_comes_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(workshop, "TURN_TIMEOUT_S", 0.0)
+    bench = Bench(tmp_path)
+    model_id = bench.add()
+    with (tmp_path / "edge-mesh-measuring.lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        opened = bench.workshop.open(model_id)
+        assert bench.workshop.measure(model_id, opened, bench.note).failure is None
+    assert "out of turn" in caplog.text

@@ -247,6 +247,15 @@ def test_a_request_that_kills_its_stage_is_not_tried_for_ever() -> None:
     assert len(pending) == MAX_CHILD_DEATHS
 
 
+def test_stages_that_died_before_the_request_came_do_not_count_together() -> None:
+    gateway = a_gateway(a_plan(stages=3))
+    (send,) = sends(submit(gateway, a_request()))
+    for stage in range(3):
+        crashed = replace(error_of(send), stage=stage)
+        assert gateway.error(crashed, CRASHED, now_s=float(stage)) == []
+        (send,) = sends(gateway.tick(now_s=stage + 0.9))
+
+
 def test_a_repeated_report_of_one_death_is_one_death() -> None:
     gateway = a_gateway(a_plan())
     (send,) = sends(submit(gateway, a_request()))
@@ -339,6 +348,28 @@ def test_a_pinned_request_goes_by_its_own_plan_past_queue_and_window() -> None:
     gateway.set_plan(MODEL, None, now_s=0.0)
     (answer,) = answers(gateway.result(result_of(send), now_s=1.0))
     assert answer.plan == checked
+
+
+def test_a_golden_check_passes_a_full_queue() -> None:
+    gateway = a_gateway(a_plan(), max_queue=1)
+    gateway.set_plan(MODEL, None, now_s=0.0)  # a node went: all wait for the plan to be checked
+    submit(gateway, a_request(0))
+    assert refusal_code(submit(gateway, a_request(1))) == "OVERLOADED"
+    assert sends(submit(gateway, a_request(2, pinned=a_plan(epoch=9))))
+
+
+def test_a_golden_check_that_hangs_takes_nothing_of_the_window() -> None:
+    gateway = a_gateway(a_plan(), max_in_flight=1)
+    submit(gateway, a_request(0, pinned=a_plan(epoch=9)))
+    (send,) = sends(submit(gateway, a_request(1)))
+    assert sends(submit(gateway, a_request(2))) == []
+    assert len(sends(gateway.result(result_of(send), now_s=1.0))) == 1
+
+
+def test_a_model_that_never_had_a_plan_leaves_nothing_behind() -> None:
+    gateway = a_gateway()
+    assert refusal_code(submit(gateway, a_request())) == "NO_PLAN"
+    assert gateway.stats(now_s=0.0) == ()
 
 
 def test_a_pinned_request_needs_no_live_plan() -> None:
@@ -474,15 +505,14 @@ class AnyTraffic(RuleBasedStateMachine):
         in_flight = lane.in_flight if lane is not None else 0
         queued = lane.queued if lane is not None else 0
         assert in_flight >= 0
-        assert in_flight + queued == len(self.open)
+        assert in_flight + queued == sum(r.pinned is None for r in self.open.values())
         self.check_window(in_flight)
 
     def check_window(self, in_flight: int) -> None:
-        pinned = sum(request.pinned is not None for request in self.open.values())
         window = WINDOW_PER_STAGE * len(self.plan.stages) if self.plan is not None else 0
         # A smaller plan may find more under way than it would send.
-        assert in_flight - pinned <= max(window, self.most_in_flight)
-        self.most_in_flight = max(0, in_flight - pinned)
+        assert in_flight <= max(window, self.most_in_flight)
+        self.most_in_flight = in_flight
 
     def teardown(self) -> None:
         self.now_s = max([r.deadline_s for r in self.open.values()], default=self.now_s)

@@ -1,7 +1,7 @@
 """Meshes of real node processes, and what the whole model answers in one process."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,9 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from mesh.model import read_model
+from mesh.demo.whole import WholeModel
 from mesh.model.tensor import TensorSpec
-from mesh.runtime.detect import detect_runtime
 from mesh.testing.asker import Asker
 from mesh.testing.local_mesh import LocalMesh
 from mesh.testing.models import residual_cnn
@@ -21,29 +20,13 @@ from mesh.wire.control import ImageWish
 Arrays = dict[str, npt.NDArray[Any]]
 
 
-class WholeModel:
-    """A model in one interpreter process: what every answer of the mesh must equal, bit for bit."""
-
-    def __init__(self, file: Path) -> None:
-        model = read_model(file.read_bytes())
-        self.inputs: Sequence[TensorSpec] = model.inputs
-        self.outputs: Sequence[TensorSpec] = model.outputs
-        self._loaded = detect_runtime().load(
-            file, inputs=model.inputs, outputs=model.outputs, threads=1, timeout_s=60
-        )
+class Oracle(WholeModel):
+    """The whole model, with inputs to ask about."""
 
     def draw(self, seed: int) -> Arrays:
         """Seeded inputs that fill the types' usual range."""
         rng = np.random.default_rng(seed)
         return {spec.name: _draw(rng, spec) for spec in self.inputs}
-
-    def run(self, inputs: Arrays) -> dict[str, bytes]:
-        raw = [inputs[spec.name].tobytes() for spec in self.inputs]
-        outputs = self._loaded.invoke(raw, timeout_s=60).outputs
-        return {spec.name: data for spec, data in zip(self.outputs, outputs, strict=True)}
-
-    def close(self) -> None:
-        self._loaded.close()
 
 
 def _draw(rng: np.random.Generator, spec: TensorSpec) -> npt.NDArray[Any]:
@@ -55,16 +38,9 @@ def _draw(rng: np.random.Generator, spec: TensorSpec) -> npt.NDArray[Any]:
 
 
 @pytest.fixture
-def whole_model() -> Iterator[Callable[[Path], WholeModel]]:
-    opened: list[WholeModel] = []
-
-    def open_model(file: Path) -> WholeModel:
-        opened.append(WholeModel(file))
-        return opened[-1]
-
-    yield open_model
-    for one in opened:
-        one.close()
+def whole_model() -> Iterator[Callable[[Path], Oracle]]:
+    with contextlib.ExitStack() as opened:
+        yield lambda file: opened.enter_context(Oracle(file))
 
 
 @pytest.fixture
@@ -84,7 +60,7 @@ class Serving:
 
     mesh: LocalMesh
     file: Path
-    whole: WholeModel
+    whole: Oracle
     image: ImageWish
     nodes: tuple[str, ...]
     """Names of the nodes, the one with the first stage first."""
@@ -112,7 +88,7 @@ def serving(
     file = folder / "residual.tflite"
     file.write_bytes(residual_cnn("float32"))
     with (
-        contextlib.closing(WholeModel(file)) as whole,
+        Oracle(file) as whole,
         LocalMesh(
             folder, options=("--max-payload", "128KiB", *measured), measure_each=True
         ) as mesh,

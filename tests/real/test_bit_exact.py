@@ -31,7 +31,7 @@ def _check(mesh: LocalMesh, file: Path, name: str, whole: Any) -> None:
                 inputs = whole.draw(seed)
                 answer = client.infer(name, inputs)
                 found = {output: array.tobytes() for output, array in answer.outputs.items()}
-                assert found == whole.run(inputs), f"{name} over {split} nodes"
+                assert found == whole.answer(inputs), f"{name} over {split} nodes"
                 assert answer.timing is not None
                 assert len(answer.timing.stages) == len(model.stages)
 

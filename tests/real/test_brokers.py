@@ -50,7 +50,7 @@ def _check_client(mesh: LocalMesh, node: str, whole: Any) -> None:
     inputs = whole.draw(1)
     with mesh.client(node) as client:
         answer = client.infer("residual", inputs)
-    assert {n: a.tobytes() for n, a in answer.outputs.items()} == whole.run(inputs)
+    assert {n: a.tobytes() for n, a in answer.outputs.items()} == whole.answer(inputs)
 
 
 def _sees(count: int) -> Callable[[StatusReply], bool]:
@@ -79,13 +79,13 @@ def test_embedded_broker(tmp_path: Path, file: Path, whole: Any, measured: Any) 
             raw = inputs["image"].tobytes()
             with Asker(url, "residual", raw, v5=False) as asker:
                 [reply] = asker.ask("infer/residual/me", raw)
-                assert _outputs(reply.payload) == whole.run(inputs)
+                assert _outputs(reply.payload) == whole.answer(inputs)
                 [reply] = asker.ask("infer/unknown/me", raw)
                 assert b'"UNKNOWN_MODEL"' in reply.payload
             with mosquitto_sub(url, RESPONSE + "/me", "-V", "311") as subscription:
                 assert not mosquitto_pub(url, "mesh/1/request/infer/residual/me", raw, "-V", "311")
                 [printed] = subscription.take(1)
-            assert _outputs(printed.payload) == whole.run(inputs)
+            assert _outputs(printed.payload) == whole.answer(inputs)
             _check_client(mesh, node, whole)
 
 
@@ -125,7 +125,7 @@ def test_shared_broker(
                 replies = asker.take(REQUESTS)
             found = {one.topic.rpartition("/")[2]: _outputs(one.payload) for one in replies}
             assert len(replies) == REQUESTS
-            assert found == {name: whole.run(inputs) for name, inputs in drawn.items()}
+            assert found == {name: whole.answer(inputs) for name, inputs in drawn.items()}
         _check_after_a_loss(mesh, model, whole)
 
 
@@ -157,7 +157,7 @@ def _check_after_a_loss(mesh: LocalMesh, model: ModelStatus, whole: Any) -> None
         for seed in range(10):
             inputs = whole.draw(seed)
             answer = client.infer("residual", inputs, timeout_s=10)
-            assert {n: a.tobytes() for n, a in answer.outputs.items()} == whole.run(inputs)
+            assert {n: a.tobytes() for n, a in answer.outputs.items()} == whole.answer(inputs)
 
 
 # Seeds

@@ -46,7 +46,7 @@ def test_v5_response_topic_and_correlation_data(serving: Any, asked: str, topic:
         )
     assert (reply.topic, reply.correlation_data) == (topic, b"\0\xff17")
     assert (reply.qos, reply.retain, reply.content_type) == (1, False, "application/json")
-    assert _outputs(reply.payload) == serving.whole.run(inputs)
+    assert _outputs(reply.payload) == serving.whole.answer(inputs)
 
 
 def test_v5_correlation_data_alone_comes_back_on_the_model_s_topic(
@@ -57,7 +57,7 @@ def test_v5_correlation_data_alone_comes_back_on_the_model_s_topic(
     with serving.asker(asked) as asker:
         [reply] = asker.ask("infer/residual", inputs["image"].tobytes(), CorrelationData=longest)
     assert (reply.topic, reply.correlation_data) == (RESPONSE, longest)
-    assert _outputs(reply.payload) == serving.whole.run(inputs)
+    assert _outputs(reply.payload) == serving.whole.answer(inputs)
 
 
 def test_v5_mosquitto_rr(serving: Any, asked: str) -> None:
@@ -66,7 +66,7 @@ def test_v5_mosquitto_rr(serving: Any, asked: str) -> None:
     correlation = ("-D", "publish", "correlation-data", "seven")
     said = mosquitto_rr(serving.url(asked), REQUEST, "client/rr", text, "-V", "5", *correlation)
     assert json.loads(said)["id"] == "rr"
-    assert _outputs(said) == serving.whole.run(inputs)
+    assert _outputs(said) == serving.whole.answer(inputs)
 
 
 def test_v5_mosquitto_pub_and_sub(serving: Any, asked: str) -> None:
@@ -75,7 +75,7 @@ def test_v5_mosquitto_pub_and_sub(serving: Any, asked: str) -> None:
         where = ("-D", "publish", "response-topic", "client/pub")
         assert not mosquitto_pub(url, REQUEST, inputs["image"].tobytes(), "-V", "5", *where)
         [printed] = subscription.take(1)
-    assert _outputs(printed.payload) == serving.whole.run(inputs)
+    assert _outputs(printed.payload) == serving.whole.answer(inputs)
 
 
 # A reply id in the topic
@@ -87,7 +87,7 @@ def test_reply_id_in_the_topic(serving: Any, asked: str, v5: bool) -> None:
     with serving.asker(asked, v5=v5) as asker:
         [reply] = asker.ask("infer/residual/me-5", inputs["image"].tobytes())
     assert reply.topic == RESPONSE + "/me-5"
-    assert _outputs(reply.payload) == serving.whole.run(inputs)
+    assert _outputs(reply.payload) == serving.whole.answer(inputs)
 
 
 def test_v311_mosquitto_pub_and_sub_with_a_reply_id(serving: Any, asked: str) -> None:
@@ -98,7 +98,7 @@ def test_v311_mosquitto_pub_and_sub_with_a_reply_id(serving: Any, asked: str) ->
             assert not mosquitto_pub(url, f"{REQUEST}/{reply_id}", payload, "-V", "311")
         printed = subscription.take(2)
     assert [one.topic for one in printed] == [RESPONSE + "/one", RESPONSE + "/two"]
-    assert all(_outputs(one.payload) == serving.whole.run(inputs) for one in printed)
+    assert all(_outputs(one.payload) == serving.whole.answer(inputs) for one in printed)
 
 
 def test_v311_mosquitto_rr_with_a_reply_id(serving: Any, asked: str) -> None:
@@ -107,7 +107,7 @@ def test_v311_mosquitto_rr_with_a_reply_id(serving: Any, asked: str) -> None:
     said = mosquitto_rr(
         serving.url(asked), REQUEST + "/rr", RESPONSE + "/rr", text, "-V", "mqttv311"
     )
-    assert _outputs(said) == serving.whole.run(inputs)
+    assert _outputs(said) == serving.whole.answer(inputs)
 
 
 # The id in the JSON
@@ -122,7 +122,7 @@ def test_id_in_the_json(serving: Any, asked: str, v5: bool) -> None:
         replies = asker.take(2)
     assert [reply.topic for reply in replies] == [RESPONSE] * 2
     said = {json.loads(reply.payload)["id"]: _outputs(reply.payload) for reply in replies}
-    assert said == {name: serving.whole.run(inputs) for name, inputs in drawn.items()}
+    assert said == {name: serving.whole.answer(inputs) for name, inputs in drawn.items()}
 
 
 def test_v311_mosquitto_pub_and_sub_with_an_id_in_the_json(serving: Any, asked: str) -> None:
@@ -131,7 +131,7 @@ def test_v311_mosquitto_pub_and_sub_with_an_id_in_the_json(serving: Any, asked: 
         assert not mosquitto_pub(url, REQUEST, _json(inputs, id="mine"), "-V", "311")
         [printed] = subscription.take(1)
     assert json.loads(printed.payload)["id"] == "mine"
-    assert _outputs(printed.payload) == serving.whole.run(inputs)
+    assert _outputs(printed.payload) == serving.whole.answer(inputs)
 
 
 # An error goes the same three ways
@@ -185,7 +185,7 @@ def test_concurrent_clients_get_their_own_replies(serving: Any) -> None:
             replies = client.take(REQUESTS_EACH, timeout_s=30)
         said = {json.loads(one.payload)["id"]: _outputs(one.payload) for one in replies}
         with lock:
-            expected = {str(i): serving.whole.run(inputs) for i, inputs in enumerate(drawn)}
+            expected = {str(i): serving.whole.answer(inputs) for i, inputs in enumerate(drawn)}
         if len(replies) != REQUESTS_EACH or said != expected:
             failures.append(f"client {number} heard {len(replies)} replies")
 
@@ -205,4 +205,4 @@ def test_python_client(serving: Any, asked: str) -> None:
         answers = [future.result(10) for future in futures]
     for inputs, answer in zip(drawn, answers, strict=True):
         found = {name: array.tobytes() for name, array in answer.outputs.items()}
-        assert found == serving.whole.run(inputs)
+        assert found == serving.whole.answer(inputs)

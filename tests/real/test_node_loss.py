@@ -102,7 +102,7 @@ def test_a_killed_node_costs_no_request(
     assert Counter(key for key, _ in asker.replies) == {b"%d" % i: 1 for i in range(REQUESTS)}
     for key, reply in asker.replies:
         assert isinstance(reply, InferResponse), reply
-        expected = whole.run(inputs[int(key)])
+        expected = whole.answer(inputs[int(key)])
         assert {output.name: output.data for output in reply.outputs} == expected
 
 
@@ -123,7 +123,7 @@ def test_a_node_that_comes_back_serves_again(
     inputs = whole.draw(7)
     with mesh.client("node-1") as client:
         answer = client.infer("residual", inputs)
-        assert {n: a.tobytes() for n, a in answer.outputs.items()} == whole.run(inputs)
+        assert {n: a.tobytes() for n, a in answer.outputs.items()} == whole.answer(inputs)
         mesh.start("node-3")
         model = await_status(
             client, _three_stages, timeout_s=60, what="the plan to use all three nodes again"
@@ -131,7 +131,7 @@ def test_a_node_that_comes_back_serves_again(
         answer = client.infer("residual", inputs)
     assert {stage.node_name for stage in model.stages} == {"node-1", "node-2", "node-3"}
     assert all(
-        np.array_equal(array.tobytes(), whole.run(inputs)[name])
+        np.array_equal(array.tobytes(), whole.answer(inputs)[name])
         for name, array in answer.outputs.items()
     )
 

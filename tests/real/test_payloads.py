@@ -93,10 +93,10 @@ def test_tensors(serving: Any, asked: str, kind: str, v5: bool) -> None:
     inputs = serving.whole.draw(30)
     with serving.asker(asked, v5=v5) as asker:
         [reply] = asker.ask("infer/residual/me", write(inputs))
-        assert _outputs(reply.payload) == serving.whole.run(inputs)
+        assert _outputs(reply.payload) == serving.whole.answer(inputs)
         if v5:
             [reply] = asker.ask("infer/residual/me", write(inputs), ContentType=content_type)
-            assert _outputs(reply.payload) == serving.whole.run(inputs)
+            assert _outputs(reply.payload) == serving.whole.answer(inputs)
 
 
 @versions
@@ -105,7 +105,7 @@ def test_pictures(serving: Any, asked: str, kind: str, v5: bool) -> None:
     form, content_type = PICTURES[kind]
     file = _file(_pixels(), form)
     seen = np.asarray(Image.open(io.BytesIO(file)).convert("RGB"))  # JPEG loses: as decoded
-    expected = serving.whole.run(_as_input(seen, serving.image))
+    expected = serving.whole.answer(_as_input(seen, serving.image))
     with serving.asker(asked, v5=v5) as asker:
         [reply] = asker.ask("infer/residual/me", file)
         assert _outputs(reply.payload) == expected
@@ -117,7 +117,7 @@ def test_pictures(serving: Any, asked: str, kind: str, v5: bool) -> None:
 def test_a_picture_of_another_size_is_resized(serving: Any, asked: str) -> None:
     pixels = _pixels(width=50, height=41)
     bilinear = Image.fromarray(pixels).resize((SIZE, SIZE), Image.Resampling.BILINEAR)
-    expected = serving.whole.run(_as_input(np.asarray(bilinear), serving.image))
+    expected = serving.whole.answer(_as_input(np.asarray(bilinear), serving.image))
     with serving.asker(asked) as asker:
         [reply] = asker.ask("infer/residual", _file(pixels, "PNG"))
     assert _outputs(reply.payload) == expected
@@ -131,7 +131,7 @@ def test_mosquitto_pub_sends_tensors(
     with mosquitto_sub(url, RESPONSE + "/me", "-V", "311") as subscription:
         assert not mosquitto_pub(url, REQUEST + "/me", write(inputs), "-V", "311")
         [printed] = subscription.take(1)
-    assert _outputs(printed.payload) == serving.whole.run(inputs)
+    assert _outputs(printed.payload) == serving.whole.answer(inputs)
 
 
 @pytest.mark.parametrize("kind", PICTURES)
@@ -142,11 +142,11 @@ def test_mosquitto_pub_sends_pictures(serving: Any, asked: str, kind: str) -> No
     with mosquitto_sub(url, RESPONSE + "/me", "-V", "311") as subscription:
         assert not mosquitto_pub(url, REQUEST + "/me", file, "-V", "311")
         [printed] = subscription.take(1)
-    assert _outputs(printed.payload) == serving.whole.run(_as_input(seen, serving.image))
+    assert _outputs(printed.payload) == serving.whole.answer(_as_input(seen, serving.image))
 
 
 def test_python_client_sends_a_picture(serving: Any, asked: str) -> None:
-    expected = serving.whole.run(_as_input(_pixels(), serving.image))
+    expected = serving.whole.answer(_as_input(_pixels(), serving.image))
     with serving.mesh.client(asked) as client:
         reply = client.send("residual", _file(_pixels(), "PNG")).result(10)
     assert {output.name: output.data for output in reply.outputs} == expected
@@ -160,12 +160,12 @@ def test_only_the_outputs_that_were_asked_for(serving: Any, asked: str, name: st
     inputs = serving.whole.draw(32)
     with serving.asker(asked) as asker:
         [reply] = asker.ask("infer/residual", _flat_json(inputs, outputs=[{"name": name}]))
-    assert _outputs(reply.payload) == {name: serving.whole.run(inputs)[name]}
+    assert _outputs(reply.payload) == {name: serving.whole.answer(inputs)[name]}
 
 
 def test_binary_output(serving: Any, asked: str) -> None:
     inputs = serving.whole.draw(33)
-    expected = serving.whole.run(inputs)
+    expected = serving.whole.answer(inputs)
     wishes: list[dict[str, Any]] = [
         {"parameters": {"binary_data_output": True}},
         {"outputs": [{"name": name, "parameters": {"binary_data": True}} for name in expected]},
