@@ -1,4 +1,3 @@
-import os
 import sys
 import zipfile
 from collections.abc import Callable
@@ -156,10 +155,8 @@ def test_an_answer_is_told_from_data_alone() -> None:
 
 
 @pytest.mark.samples
-@pytest.mark.skipif(
-    "MESH_TEST_SAMPLES" not in os.environ, reason="MESH_TEST_SAMPLES names no folder"
-)
 @pytest.mark.parametrize("name", sorted(samples()))
-def test_each_sample_is_where_its_entry_says(name: str) -> None:
-    path = fetch_sample(name, Path(os.environ["MESH_TEST_SAMPLES"]))
-    assert path.stat().st_size == samples()[name].size_bytes
+def test_each_sample_is_where_its_entry_says(
+    name: str, sample_model: Callable[[str], Path]
+) -> None:
+    assert sample_model(name).stat().st_size == samples()[name].size_bytes
