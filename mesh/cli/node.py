@@ -155,7 +155,7 @@ def run(args: argparse.Namespace, session: Session) -> int:
 
     config = config_of(args, session.environment)
     node_log.set_up(config.log_level, session.terminal.err)
-    if args.end_with_stdin:
+    if getattr(args, "end_with_stdin", False):  # left out where it was not given
         threading.Thread(target=_end_with_stdin, name="stdin", daemon=True).start()
 
     def on_ready(node: "Node") -> None:

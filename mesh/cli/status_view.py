@@ -23,7 +23,7 @@ from mesh.wire.control import NodeStatus, StatusReply
 from mesh.wire.documents import Activity
 
 _COLUMNS = (
-    Column(title="NODE"),
+    Column(title="NODE  *plans"),
     Column(title="BOARD", flexible=True),
     Column(title="STATE"),
     Column(title="LOAD", is_number=True),
@@ -73,10 +73,9 @@ def _title(status: StatusReply) -> Text:
     away = len(status.nodes) - here
     nodes = f"{figures.count(here, 'node')} ready" + (f", {away} not" if away else "")
     models = figures.count(len(status.models), "model")
-    legend = " · * coordinates" if any(node.is_coordinator for node in status.nodes) else ""
     return Text.assemble(
         (f"mesh {status.mesh_name}", HEADING),
-        (f" · {nodes} · {models} · asked {asked}{legend}", FAINT),
+        (f" · {nodes} · {models} · asked {asked}", FAINT),
     )
 
 

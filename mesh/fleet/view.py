@@ -54,6 +54,8 @@ def learn(view: View, topic: FactTopic, payload: bytes) -> View:
     """
     if topic.fact in (Fact.HEARTBEAT, Fact.CATALOGUE):
         return view  # the business of membership and of the store
+    if topic.fact is Fact.ADVERT and not payload:
+        return view  # it left: until it is forgotten it still has a name
     if topic.node_id not in view and len(view) >= MAX_NODES:
         return view
     node = view.get(topic.node_id, NodeView())

@@ -170,25 +170,26 @@ class Stages:
 
     def _live(self, held: _Held, file: ModelFile, path: Path) -> None:
         """Load and run, again after a death, until the stage is let go or given up."""
-        while self._load_once(held, file, path):
-            self._work_off(held)
-            if held.closed.is_set():
-                return
-            if held.slice is not None:
-                held.slice.close()
-            held.deaths_s.append(self._loop.now_s())
-            if _dies_too_often(held.deaths_s):
-                self._report(held, StageState.FAILED, error="its interpreter died again and again")
-                return
+        given_up: str | None = None
+        while given_up is None and not held.closed.is_set():
+            given_up = self._live_once(held, file, path)
+        if given_up is not None:
+            self._report(held, StageState.FAILED, error=given_up)
 
-    def _load_once(self, held: _Held, file: ModelFile, path: Path) -> bool:
+    def _live_once(self, held: _Held, file: ModelFile, path: Path) -> str | None:
+        """One life of the interpreter; returns why there will be no other one."""
         try:
             held.slice = self._open(held.role, file, path)
+            self._report(held, StageState.READY, resident_bytes=held.slice.resident_bytes)
+            self._work_off(held)
+        except ChildDiedError as error:  # while it was loaded: as little a verdict as later
+            _log.warning("stage %d: %s", held.role.stage, error)
         except (MeshError, OSError) as error:
-            self._report(held, StageState.FAILED, error=str(error))
-            return False
-        self._report(held, StageState.READY, resident_bytes=held.slice.resident_bytes)
-        return True
+            return str(error)
+        if held.slice is not None:
+            held.slice.close()
+        held.deaths_s.append(self._loop.now_s())
+        return "its interpreter died again and again" if _dies_too_often(held.deaths_s) else None
 
     def _open(self, role: Role, file: ModelFile, path: Path) -> LoadedSlice:
         planned = role.plan.stages[role.stage]

@@ -14,9 +14,9 @@ from mesh.wire.control import (
     StageLine,
     StatusReply,
 )
-from mesh.wire.documents import GatewayStats, Heartbeat, Plan, StageStatus
+from mesh.wire.documents import GatewayStats, Heartbeat, NodeState, Plan, StageStatus
 
-_GONE = {Presence.LOST.value, Presence.UNHEARD.value}
+_GONE = {Presence.LOST.value, Presence.UNHEARD.value, NodeState.STOPPED.value}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +66,8 @@ def _state(now: Snapshot, node_id: NodeId) -> str:
     if node_id == now.me:
         return now.own_heartbeat.state.value
     presence = now.members[node_id].presence
-    if presence is Presence.PRESENT and beat is not None:
+    said_goodbye = beat is not None and beat.state is NodeState.STOPPED
+    if beat is not None and (presence is Presence.PRESENT or said_goodbye):
         return beat.state.value
     return presence.value
 

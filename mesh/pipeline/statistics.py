@@ -9,6 +9,9 @@ from mesh.wire.documents import GatewayStats
 WINDOW_S = 60.0
 RATE_WINDOW_S = 10.0
 MAX_RECORDS = 4096
+_FEWEST = 3
+_SHORTEST_BURST_S = 1.0
+"""Fewer answers, or in less time, are no rate."""
 
 
 class Statistics:
@@ -45,11 +48,11 @@ class Statistics:
         )
 
     def _rate(self, now_s: float) -> float:
+        """Answers per second between the first and the last recent one, so that a burst is told as it was."""
         recent = [at_s for at_s, _ in self._latencies if at_s >= now_s - RATE_WINDOW_S]
-        if not recent:
-            return 0.0
-        full = len(recent) == MAX_RECORDS
-        return len(recent) / max(now_s - recent[0], 1e-3) if full else len(recent) / RATE_WINDOW_S
+        if len(recent) < _FEWEST:
+            return len(recent) / RATE_WINDOW_S
+        return (len(recent) - 1) / max(recent[-1] - recent[0], _SHORTEST_BURST_S)
 
 
 def _percentile(ordered: list[float], share: float) -> float | None:

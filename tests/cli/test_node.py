@@ -1,5 +1,8 @@
 """`mesh node`: flags become a configuration."""
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -86,3 +89,15 @@ def test_a_wrong_environment_is_told(cli: Any) -> None:
     cli.environment["MESH_LOG_LEVEL"] = "loud"
     assert cli.run("node") == 2
     assert cli.err == "mesh: log_level 'loud' is unknown: use debug, info, warning, error\n"
+
+
+@pytest.mark.real
+def test_a_node_started_plainly_serves_and_ends_with_status_0(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "mesh", "node", "--json", "--data-dir", str(tmp_path)]
+    command += ["--mesh", "plain-node-test", "--bind", "127.0.0.1", "--interface", "127.0.0.1"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        up = json.loads(process.stdout.readline())
+        assert (up["status"], up["pid"]) == ("ok", process.pid)
+        process.terminate()
+        assert process.wait(20) == 0

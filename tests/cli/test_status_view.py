@@ -10,9 +10,9 @@ from mesh.cli.status_view import render
 from mesh.wire.control import StatusReply
 
 WHOLE = """\
-mesh lab · 2 nodes ready, 1 not · 1 model · asked pi5-kitchen · * coordinates
+mesh lab · 2 nodes ready, 1 not · 1 model · asked pi5-kitchen
 
-NODE           BOARD            STATE  LOAD    TEMP     FREE  BROKER     RUNTIME
+NODE  *plans   BOARD            STATE  LOAD    TEMP     FREE  BROKER     RUNTIME
 pi5-kitchen *  Raspberry Pi 5   ready  0.42   52 °C  3.1 GiB  mosquitto  litert
 pi4-hall       Raspberry Pi 4…  ready  0.42  82 °C!  3.1 GiB  amqtt      litert
 zero           Raspberry Pi 4…  lost      –       –        –  mosquitto  litert

@@ -214,6 +214,12 @@ def test_deaths_that_lie_far_apart_do_not_add_up(
     bench.until(partial(bench.is_ready_again, MAX_RESTARTS + 3))
 
 
+def test_an_interpreter_that_is_killed_while_it_loads_is_loaded_again(bench: Bench) -> None:
+    bench.runtime.next_load_error = ChildDiedError("somebody killed it")
+    bench.load()
+    assert bench.status().state is StageState.READY
+
+
 def test_what_waits_behind_a_stage_that_is_given_up_did_not_kill_it(bench: Bench) -> None:
     bench.load()
     for lives in range(1, MAX_RESTARTS + 1):

@@ -47,9 +47,17 @@ def test_a_percentile_is_the_least_latency_that_covers_its_share(latencies_s: li
 
 
 def test_the_rate_is_that_of_the_last_seconds() -> None:
-    statistics = filled([0.1] * 20, at_s=100.0)
-    assert summary(statistics, 100.0).requests_per_s == 20 / RATE_WINDOW_S
-    assert summary(statistics, 100.1 + RATE_WINDOW_S).requests_per_s == 0.0
+    statistics = Statistics()
+    for i in range(101):
+        statistics.answered(100.0 + i / 50, 0.1)
+    for later_s in (0.0, 5.0):  # a burst is told as it was, also a while later
+        assert summary(statistics, 102.0 + later_s).requests_per_s == pytest.approx(50)
+    assert summary(statistics, 102.1 + RATE_WINDOW_S).requests_per_s == 0.0
+
+
+def test_a_few_answers_are_no_burst() -> None:
+    assert summary(filled([0.1] * 2, at_s=100.0), 100.0).requests_per_s == 2 / RATE_WINDOW_S
+    assert summary(filled([0.1] * 5, at_s=100.0), 100.0).requests_per_s == 4.0
 
 
 def test_a_record_that_is_full_still_knows_the_rate() -> None:
