@@ -10,6 +10,7 @@ from mesh.errors import (
     ChildHungError,
     DeviceError,
     MeshError,
+    ModelError,
     RemoteError,
     StoreError,
     UnknownModelError,
@@ -171,6 +172,8 @@ class Library:
 
         def done(outcome: tuple[ModelManifest, OpenedModel] | MeshError) -> None:
             self._busy.pop(wish.model_id, None)
+            if isinstance(outcome, ModelError) and wish.model_id not in self.served():
+                self._forget(wish.model_id)  # no model, or none that can be run: why keep it
             on_added(outcome if isinstance(outcome, MeshError) else self._enter(*outcome))
             self._on_change()
 

@@ -348,3 +348,9 @@ def test_a_name_whose_revisions_are_used_up_is_told(make: Callable[..., Bench]) 
     last = replace(bench.added(), revision=2**53 - 1, writer=A)
     bench.library.heard(A, catalogues.encode(catalogues.of((last,))))
     assert isinstance(bench.add(replace=True), StoreError)
+
+
+def test_a_file_that_is_no_model_does_not_stay_on_the_disk(make: Callable[..., Bench]) -> None:
+    bench = make()
+    assert isinstance(bench.add(content=b"garbage" * 100), MeshError)
+    assert bench.store.list_models() == ()
