@@ -67,8 +67,7 @@ class Node:
         )
         self._loop = Loop()
         self._planner, self._explainer = (Jobs(n, self._loop.post) for n in ("plan", "explain"))
-        topics = TopicSpace.of(config.base_topic)
-        self._topics = topics
+        self._topics = topics = TopicSpace.of(config.base_topic)
         self._own_url = str(parse_broker_url(adapters.broker.url))
         self.broker_url = self._introduction.broker_url(self._own_url)
         self._store = ModelStore(config.data_dir, max_model_bytes=config.max_model_bytes)
@@ -121,6 +120,7 @@ class Node:
                 open_peer=self._post.open_peer,
                 close_peer=self._post.close_peer,
                 catalogue=self._library.heard,
+                own_word=self._publisher.came_back,
                 changed=self._review_soon,
             ),
         )

@@ -63,6 +63,11 @@ class Publisher:
         for topic in sorted(self._unsent, key=lambda topic: topic.fact is not Fact.ADVERT):
             self._send(topic)
 
+    def came_back(self, topic: FactTopic, payload: bytes) -> None:
+        """What the own broker says of this node: where somebody else wrote it, the last word is said again."""
+        if topic.fact is not Fact.HEARTBEAT and payload != self._said.get(topic, b""):
+            self._send(topic)
+
     def unsay_all(self) -> None:
         """Leave nothing retained behind: on a shared broker it would outlive the node."""
         for topic in list(self._said):

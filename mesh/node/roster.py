@@ -36,6 +36,7 @@ class RosterHooks:
     open_peer: Callable[[str], None]
     close_peer: Callable[[str], None]
     catalogue: Callable[[NodeId, bytes], None]
+    own_word: Callable[[FactTopic, bytes], None]
     changed: Callable[[], None]
 
 
@@ -79,6 +80,7 @@ class Roster:
     def fact(self, url: str, topic: FactTopic, payload: bytes) -> None:
         """A document arrived from the broker at `url`."""
         if topic.node_id == self._me:
+            self._hooks.own_word(topic, payload)
             return
         try:
             self._take_in(url, topic, payload)

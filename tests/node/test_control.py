@@ -92,6 +92,7 @@ class Bench:
                 open_peer=_nothing,
                 close_peer=_nothing,
                 catalogue=_nothing,
+                own_word=lambda _topic, _payload: None,
                 changed=self.review_soon,
             ),
         )

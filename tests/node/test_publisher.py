@@ -134,3 +134,30 @@ def test_what_the_broker_took_no_more_of_is_said_again() -> None:
     said = len(around.messages)
     publisher.say_unsent()
     assert len(around.messages) == said
+
+
+def test_what_somebody_else_wrote_in_its_place_is_said_again() -> None:
+    around = Surroundings()
+    publisher = around.publisher()
+    publisher.say(Fact.LINKS, LINKS)
+    ours = around.retained()
+    at = FactTopic(node_id=ME, fact=Fact.LINKS)
+    publisher.came_back(at, codec.encode(LINKS))
+    assert len(around.messages) == 1, "its own echo is no news"
+    for forged in (b"", b"{}"):
+        publisher.came_back(at, forged)
+    assert len(around.messages) == 3
+    assert around.retained() == ours
+
+
+def test_what_an_earlier_life_left_is_cleared() -> None:
+    around = Surroundings()
+    publisher = around.publisher()
+    publisher.say(Fact.LINKS, LINKS)
+    left = FactTopic(node_id=ME, fact=Fact.CAPABILITY, model_id=MODEL)
+    publisher.came_back(left, b"{}")
+    assert around.messages[-1] == Message(
+        topic=path(Fact.CAPABILITY, MODEL), payload=b"", qos=1, retain=True
+    )
+    publisher.came_back(FactTopic(node_id=ME, fact=Fact.HEARTBEAT), b"{}")
+    assert len(around.messages) == 2, "a heartbeat passes"

@@ -114,7 +114,11 @@ class Bench:
             silence_s=4.0,
             seeds=(),
             hooks=RosterHooks(
-                open_peer=_nothing, close_peer=_nothing, catalogue=_nothing, changed=_nothing
+                open_peer=_nothing,
+                close_peer=_nothing,
+                catalogue=_nothing,
+                own_word=lambda _topic, _payload: None,
+                changed=_nothing,
             ),
         )
         self.roster.state = NodeState.READY

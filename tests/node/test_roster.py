@@ -65,6 +65,7 @@ class Bench:
                 open_peer=self.opened.add,
                 close_peer=self.opened.discard,
                 catalogue=lambda node_id, payload: self.catalogues.append((node_id, payload)),
+                own_word=lambda _topic, _payload: None,
                 changed=self.changed,
             ),
         )
