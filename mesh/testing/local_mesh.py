@@ -227,11 +227,12 @@ def await_status(
 
 
 def await_serving(client: Client, name: str, *, stages: int = 1) -> ModelStatus:
-    """Wait until a model is served by so many stages or more, all of them ready."""
+    """Wait until a model is served by so many stages or more, all ready, and every node has its file."""
 
     def serving(status: StatusReply) -> ModelStatus | None:
         for model in status.models:
             ready = all(stage.state is StageState.READY for stage in model.stages)
+            ready &= model.held_by >= sum(node.state == "ready" for node in status.nodes)
             if model.name == name and model.state == "serving" and ready:
                 return model if len(model.stages) >= stages else None
         return None
