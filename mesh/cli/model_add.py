@@ -2,9 +2,12 @@
 
 import argparse
 import contextlib
+import tempfile
+from pathlib import Path
 
 from mesh.cli import ask_lines, plan_view
-from mesh.cli.model_file import Offer, check_offer
+from mesh.cli.model_derive import Derivation, parse_shapes, parse_state
+from mesh.cli.model_file import Offer, Wishes, check_offer
 from mesh.cli.model_wait import Awaited, wait_until_served
 from mesh.cli.options import (
     Parser,
@@ -20,8 +23,10 @@ from mesh.cli.plan import PLANNING_TIMEOUT_S, ask_plan
 from mesh.cli.session import Asker, Session, ask_status
 from mesh.cli.steps import Step, Steps, steps_for
 from mesh.cli.terminal import cleaned
+from mesh.config import load
 from mesh.errors import RemoteError, UsageError
 from mesh.ids import ModelId
+from mesh.model.limits import model_limits
 from mesh.store.disk import hash_file
 from mesh.store.manifest import ChannelOrder, ResizeMode
 from mesh.wire import codec
@@ -50,6 +55,8 @@ def configure(parser: Parser) -> None:
         "mesh model add mobilenet.tflite --name lens --image --labels labels.txt",
         "mesh model add detector.tflite --split 3      # at least three stages",
         "mesh model add pose-v2.tflite --name pose --replace",
+        "mesh model add melody.tflite --input-shape audio=1,1280",
+        "mesh model add gru.tflite --state h_in=h_out  # kept between requests",
     )
     parser.add_argument("file", metavar="FILE", type=existing_file, help="the .tflite file")
     parser.add_argument("--name", help="what clients call it (default: the file's name)")
@@ -69,15 +76,39 @@ def configure(parser: Parser) -> None:
         metavar="SECONDS",
         help="how long to wait until it is served (%(default)g)",
     )
+    _add_shape_options(parser)
     _add_image_options(parser)
     add_json(parser)
     add_connection(parser)
 
 
+def _add_shape_options(parser: Parser) -> None:
+    group = parser.add_argument_group(
+        "shapes and state",
+        "With these, a changed copy of the file is uploaded; the file itself stays as it is.",
+    )
+    group.add_argument(
+        "--input-shape",
+        action="append",
+        default=[],
+        metavar="NAME=1,48,48,3",
+        help="fix the shape of an input, and with it all others; repeatable",
+    )
+    group.add_argument(
+        "--state",
+        action="append",
+        default=[],
+        metavar="IN=OUT",
+        help="an input that is this output of the request before, in a session; repeatable",
+    )
+
+
 def _add_image_options(parser: Parser) -> None:
     defaults = ImageWish()
     group = parser.add_argument_group(
-        "pictures", "How JPEG and PNG become the input: value = pixel (0 to 255) × scale + offset."
+        "pictures",
+        "How JPEG and PNG become the input: value = pixel (0 to 255) × scale + offset. What is not "
+        "given here is taken from the model's metadata where it has some.",
     )
     group.add_argument("--image", action="store_true", help="insist that it takes pictures")
     group.add_argument(
@@ -100,13 +131,21 @@ def _add_image_options(parser: Parser) -> None:
 
 
 def run(args: argparse.Namespace, session: Session) -> int:
-    offer = check_offer(
-        args.file,
-        name=args.name,
-        min_stages=args.split,
-        image=_image_wish(args),
-        labels_path=args.labels,
-    )
+    wishes = _wishes(args)
+    with tempfile.TemporaryDirectory(prefix="edge-mesh-") as folder:
+        offer = check_offer(
+            args.file,
+            wishes,
+            folder=Path(folder),
+            limits=model_limits(load({}, session.environment)),
+        )
+        if not args.json:
+            for note in offer.notes:
+                session.terminal.note(f"{args.file.name}: {note}")
+        return _offer(args, session, offer)
+
+
+def _offer(args: argparse.Namespace, session: Session, offer: Offer) -> int:
     where = session.whereabouts(args)
     with (
         contextlib.closing(session.connect(where)) as asker,
@@ -119,7 +158,10 @@ def run(args: argparse.Namespace, session: Session) -> int:
         url = asker.url
     if args.json:
         session.terminal.show_json(
-            **codec.to_plain(added), is_serving=plan is not None, plan=codec.to_plain(plan)
+            **codec.to_plain(added),
+            is_serving=plan is not None,
+            plan=codec.to_plain(plan),
+            notes=list(offer.notes),
         )
         return 0
     if plan is not None:
@@ -133,7 +175,18 @@ def run(args: argparse.Namespace, session: Session) -> int:
     return 0
 
 
-def _image_wish(args: argparse.Namespace) -> ImageWish | None:
+def _wishes(args: argparse.Namespace) -> Wishes:
+    return Wishes(
+        name=args.name,
+        min_stages=args.split,
+        image=_image_fields(args),
+        labels_path=args.labels,
+        derivation=Derivation(shapes=parse_shapes(args.input_shape), state=parse_state(args.state)),
+    )
+
+
+def _image_fields(args: argparse.Namespace) -> dict[str, object] | None:
+    """The fields of an ImageWish that were given; None when nothing was said of pictures."""
     given = {
         name: value
         for name in ("scale", "offset", "mode", "channels")
@@ -141,7 +194,7 @@ def _image_wish(args: argparse.Namespace) -> ImageWish | None:
     }
     if given.get("scale") == 0:
         raise UsageError("--image-scale must not be 0: every picture would be the same")
-    return ImageWish(**given) if given or args.image else None
+    return given if given or args.image else None
 
 
 class _Adding:

@@ -1,28 +1,44 @@
 """Checks what `mesh model add` was given, before anything is sent: the file, name, labels, split."""
 
-import mmap
+import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from mesh.cli.labels import read_labels
-from mesh.errors import (
-    BadPayloadError,
-    InvalidModelError,
-    ModelError,
-    UnsupportedModelError,
-    UsageError,
-)
-from mesh.model import Model, read_model, uncuttable_reason
-from mesh.model.tensor import TensorSpec
+from mesh.cli.labels import check_labels, read_labels
+from mesh.cli.model_derive import UNCHANGED, Derivation, DerivedFile, derive
+from mesh.errors import BadPayloadError, ModelError, UnsupportedModelError, UsageError
+from mesh.model import Limits, Model, read_model, uncuttable_reason
+from mesh.model.metadata import Description, Normalisation, read_description
+from mesh.model.tensor import DataType, TensorSpec
 from mesh.pipeline.image import image_input
 from mesh.store.manifest import check_model_name
 from mesh.wire.control import ImageWish
 
+_FLOATS = frozenset({DataType.FP16, DataType.FP32, DataType.FP64})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wishes:
+    """What the command line asks for; `image` holds the fields of an ImageWish that were given.
+
+    None stands for: no word about pictures.
+    """
+
+    name: str | None = None
+    min_stages: int = 1
+    image: Mapping[str, object] | None = None
+    labels_path: Path | None = None
+    derivation: Derivation = UNCHANGED
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
-    """A sound model file under a name, with how it is to be served."""
+    """A sound model file under a name, with how it is to be served.
+
+    `path` is the file to upload; `notes` say what it was given beside the user's words.
+    """
 
     path: Path
     name: str
@@ -30,38 +46,40 @@ class Offer:
     min_stages: int
     image: ImageWish | None
     labels: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def takes_pictures(self) -> bool:
         """Whether the mesh can turn a JPEG into the input."""
-        try:
-            image_input(self.inputs)
-        except BadPayloadError:
-            return False
-        return True
+        return _takes_pictures(self.inputs)
 
 
-def check_offer(
-    path: Path,
-    *,
-    name: str | None,
-    min_stages: int,
-    image: ImageWish | None,
-    labels_path: Path | None,
-) -> Offer:
-    """Raises: InvalidModelError, UnsupportedModelError, UsageError."""
-    chosen = check_model_name(name if name is not None else _name_of(path))
-    labels = read_labels(labels_path) if labels_path is not None else ()
-    inputs = _read_inputs(path, min_stages)
-    offer = Offer(
-        path=path, name=chosen, inputs=inputs, min_stages=min_stages, image=image, labels=labels
+def check_offer(path: Path, wishes: Wishes, *, folder: Path, limits: Limits) -> Offer:
+    """A changed file goes into `folder`.
+
+    Raises: InvalidModelError, UnsupportedModelError, UsageError, and where shapes are to be worked
+    out RuntimeFailureError, DeviceError.
+    """
+    name = check_model_name(wishes.name if wishes.name is not None else _name_of(path))
+    given_labels = read_labels(wishes.labels_path) if wishes.labels_path is not None else None
+    try:
+        derived = derive(path, wishes.derivation, folder=folder, limits=limits)
+        model = read_model(derived.content, limits)
+    except ModelError as error:
+        raise type(error)(f"{path.name}: {error}") from error
+    _check_split(model, path, wishes.min_stages)
+    description, reading = _describe(model, derived)
+    labels, labelling = _labels(given_labels, description)
+    image, scaling = _image(path, model, wishes.image, description.normalisation)
+    return Offer(
+        path=derived.path,
+        name=name,
+        inputs=model.inputs,
+        min_stages=wishes.min_stages,
+        image=image,
+        labels=labels,
+        notes=tuple(note for note in (*derived.notes, reading, labelling, scaling) if note),
     )
-    if image is not None and not offer.takes_pictures:
-        listed = ", ".join(f"{spec.name} {list(spec.shape)}" for spec in inputs)
-        raise UsageError(
-            f"{path.name} takes no pictures: its inputs are {listed}; leave the --image options out"
-        )
-    return offer
 
 
 def _name_of(path: Path) -> str:
@@ -69,21 +87,65 @@ def _name_of(path: Path) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("-.")[:64]
 
 
-def _read_inputs(path: Path, min_stages: int) -> tuple[TensorSpec, ...]:
+def _describe(model: Model, derived: DerivedFile) -> tuple[Description, str]:
+    """What the metadata says; metadata that cannot be read is no reason not to serve the model."""
     try:
-        with path.open("rb") as file:
-            # Not closed by hand: the model, and the trace of an error, hold views of it.
-            content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror or error}") from error
-    except ValueError as error:  # an empty file cannot be mapped
-        raise InvalidModelError(f"{path.name} is no .tflite file: it is empty") from error
-    try:
-        model = read_model(content)
+        return read_description(model, derived.content), ""
     except ModelError as error:
-        raise type(error)(f"{path.name}: {error}") from error
-    _check_split(model, path, min_stages)
-    return model.inputs
+        return Description(), f"its metadata is passed over: {error}"
+
+
+def _labels(given: tuple[str, ...] | None, description: Description) -> tuple[tuple[str, ...], str]:
+    if given is not None or not description.labels:
+        return given or (), ""
+    try:
+        check_labels(description.labels, "its metadata")
+    except UsageError as error:
+        return (), f"its labels are passed over: {error}"
+    return description.labels, f"{len(description.labels)} labels come from its metadata"
+
+
+def _image(
+    path: Path,
+    model: Model,
+    given: Mapping[str, object] | None,
+    normalisation: Normalisation | None,
+) -> tuple[ImageWish | None, str]:
+    """How pictures become the input: the user's words over the metadata's over the defaults."""
+    if not _takes_pictures(model.inputs):
+        if given is None:
+            return None, ""
+        listed = ", ".join(f"{spec.name} {list(spec.shape)}" for spec in model.inputs)
+        raise UsageError(
+            f"{path.name} takes no pictures: its inputs are {listed}; leave the --image options out"
+        )
+    is_scaled = given is not None and ("scale" in given or "offset" in given)
+    if normalisation is None or is_scaled or model.inputs[0].data_type not in _FLOATS:
+        return (None if given is None else _wish(given)), ""
+    if not normalisation.is_uniform:
+        return (None if given is None else _wish(given)), (
+            "its metadata scales each colour by itself, which pictures here are not: give "
+            "--image-scale and --image-offset, or send tensors"
+        )
+    scale = 1 / normalisation.std[0]
+    offset = -normalisation.mean[0] / normalisation.std[0] + 0.0  # no −0
+    if math.isclose(scale, ImageWish().scale) and offset == 0:
+        return (None if given is None else _wish(given)), ""
+    sign = "−" if offset < 0 else "+"
+    note = f"pictures are scaled as its metadata says: pixel × {scale:.6g} {sign} {abs(offset):.6g}"
+    return _wish({"scale": scale, "offset": offset, **(given or {})}), note
+
+
+def _wish(fields: Mapping[str, object]) -> ImageWish:
+    return ImageWish(**fields)  # type: ignore[arg-type]
+
+
+def _takes_pictures(inputs: tuple[TensorSpec, ...]) -> bool:
+    try:
+        image_input(inputs)
+    except BadPayloadError:
+        return False
+    return True
 
 
 def _check_split(model: Model, path: Path, min_stages: int) -> None:

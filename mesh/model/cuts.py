@@ -1,11 +1,12 @@
 """Finds where a model may be cut and what crosses there, and what each range of layers exchanges."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from mesh.errors import UnsupportedModelError
 from mesh.model.limits import Limits
-from mesh.model.model import Model
+from mesh.model.model import Bond, Model
 from mesh.model.tensor import LayerRange, StageInterface, TensorSpec
 
 
@@ -21,14 +22,38 @@ class CutPoint:
         return sum(spec.size_bytes for spec in self.live)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Boundary:
+    """The place before layer `layer`: what would cross there, and what forbids a cut, if anything."""
+
+    layer: int
+    live_bytes: int
+    obstacle: str | None
+
+
+def boundaries(model: Model, limits: Limits | None = None) -> tuple[Boundary, ...]:
+    """Every place between two layers, in order, whether a cut is legal there or not."""
+    bound = (limits or Limits()).max_live_tensors
+    parted = _parted_bonds(model)
+    return tuple(
+        Boundary(
+            layer=layer,
+            live_bytes=sum(model.tensors[index].size_bytes for index in live),
+            obstacle=_obstacle(model, parted[layer], live, bound),
+        )
+        for layer, live in _boundaries(model)
+    )
+
+
 def cut_points(model: Model, limits: Limits | None = None) -> tuple[CutPoint, ...]:
     """Every legal cut between two layers, in order; empty where `uncuttable_reason` says why."""
     bound = (limits or Limits()).max_live_tensors
     specs = _specs(model)
+    parted = _parted_bonds(model)
     return tuple(
         CutPoint(layer=layer, live=tuple(specs[index] for index in sorted(live)))
         for layer, live in _boundaries(model)
-        if _obstacle(model, live, bound) is None
+        if _obstacle(model, parted[layer], live, bound) is None
     )
 
 
@@ -36,8 +61,9 @@ def uncuttable_reason(model: Model, limits: Limits | None = None) -> str | None:
     """Why the model runs only whole; None when it has a legal cut."""
     bound = (limits or Limits()).max_live_tensors
     reason = "it has a single layer"
+    parted = _parted_bonds(model)
     for layer, live in _boundaries(model):
-        obstacle = _obstacle(model, live, bound)
+        obstacle = _obstacle(model, parted[layer], live, bound)
         if obstacle is None:
             return None
         reason = f"before layer {layer}, as at every other, {obstacle}"
@@ -57,14 +83,31 @@ def stage_interface(model: Model, layers: LayerRange) -> StageInterface:
     inside = model.layers[layers.start : layers.stop]
     read = {tensor for layer in inside for tensor in layer.reads}
     made = {tensor for layer in inside for tensor in layer.outputs}
+    state = tuple(pair for pair in model.state if pair.output.index in made)
     if is_last:
         made |= {spec.index for spec in sent} - model.activations
     return StageInterface(
         received=received,
-        consumed=tuple(spec for spec in received if spec.index in read),
-        produced=tuple(spec for spec in sent if spec.index in made),
+        consumed=(
+            *(spec for spec in received if spec.index in read),
+            *(pair.input for pair in state),
+        ),
+        produced=_once((*sent, *(pair.output for pair in state)), made),
         sent=sent,
+        state=state,
+        keeps_hidden_state=any(
+            bond.is_hidden and layers.start <= bond.first < layers.stop for bond in model.bonds
+        ),
     )
+
+
+def _once(specs: Sequence[TensorSpec], among: AbstractSet[int]) -> tuple[TensorSpec, ...]:
+    """Those of the tensors, each the first time it comes."""
+    first: dict[int, TensorSpec] = {}
+    for spec in specs:
+        if spec.index in among:
+            first.setdefault(spec.index, spec)
+    return tuple(first.values())
 
 
 def _live_at(model: Model, layer: int) -> tuple[TensorSpec, ...]:
@@ -73,7 +116,7 @@ def _live_at(model: Model, layer: int) -> tuple[TensorSpec, ...]:
             f"the model has {len(model.layers)} layers, so no cut at {layer}"
         )
     live = next(live for at, live in _boundaries(model) if at == layer)
-    obstacle = _obstacle(model, live, Limits().max_live_tensors)
+    obstacle = _obstacle(model, _parted_bonds(model)[layer], live, Limits().max_live_tensors)
     if obstacle is not None:
         raise UnsupportedModelError(f"the model cannot be cut before layer {layer}: {obstacle}")
     specs = _specs(model)
@@ -95,8 +138,26 @@ def _boundaries(model: Model) -> Iterator[tuple[int, set[int]]]:
         yield at + 1, live
 
 
-def _obstacle(model: Model, live: set[int], bound: int) -> str | None:
-    """What forbids a cut that these tensors cross."""
+def _parted_bonds(model: Model) -> list[Bond | None]:
+    """For each layer the bond that a cut before it would part: of several, the one that ends last."""
+    waiting = sorted(model.bonds, key=lambda bond: bond.first, reverse=True)
+    widest: Bond | None = None
+    parted: list[Bond | None] = []
+    for layer in range(len(model.layers)):
+        while waiting and waiting[-1].first < layer:
+            bond = waiting.pop()
+            widest = bond if widest is None or bond.last > widest.last else widest
+        parted.append(widest if widest is not None and widest.last >= layer else None)
+    return parted
+
+
+def _obstacle(model: Model, parted: Bond | None, live: set[int], bound: int) -> str | None:
+    """What forbids a cut that these tensors cross, and that parts this bond."""
+    if parted is not None:
+        return (
+            f"the layers {parted.first} to {parted.last} share {parted.what}, which stays in one "
+            "interpreter"
+        )
     if len(live) > bound:
         return f"{len(live)} tensors cross; the limit is {bound}"
     for index in sorted(live):
@@ -123,4 +184,5 @@ def _specs(model: Model) -> dict[int, TensorSpec]:
         for tensor in tensors
         if tensor.data_type is not None
     }
-    return inner | {spec.index: spec for spec in (*model.outputs, *model.inputs)}
+    ends = (*reversed(model.graph_outputs), *model.graph_inputs)
+    return inner | {spec.index: spec for spec in ends}

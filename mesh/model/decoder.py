@@ -21,6 +21,17 @@ _I32 = struct.Struct("<i")
 _SCALARS = {code: struct.Struct("<" + code) for code in "?bBhHiIqQf"}
 
 
+METADATA_IDENTIFIER = b"M001"  # metadata_schema.fbs, file_identifier
+
+
+def decode_metadata(data: memoryview, limits: Limits) -> Table:
+    """The ModelMetadata table of what TFLITE_METADATA holds. Raises: as `decode`."""
+    if len(data) < 8 or data[4:8] != METADATA_IDENTIFIER:
+        raise InvalidModelError("the model's metadata lacks the identifier M001")
+    decoder = _Decoder(data, limits)
+    return decoder.table(decoder.target(0, "the root"), "ModelMetadata")
+
+
 def decode(data: memoryview, limits: Limits) -> Table:
     """The file's Model table; vectors are views into `data`.
 
@@ -29,7 +40,8 @@ def decode(data: memoryview, limits: Limits) -> Table:
     """
     if len(data) > limits.max_file_bytes:
         raise UnsupportedModelError(
-            f"the model file has {len(data)} bytes, more than the limit of {limits.max_file_bytes}"
+            f"the model file has {len(data)} bytes; the limit is {limits.max_file_bytes}: raise "
+            "max_model_bytes on every node"
         )
     if len(data) < 8 or data[4:8] != IDENTIFIER:
         raise InvalidModelError("not a .tflite file: the identifier TFL3 is missing")
@@ -44,7 +56,8 @@ class _Decoder:
         self._data = data
         self._size = len(data)
         self._tables_left = limits.max_tables
-        # Vectors of a sound file hardly overlap; the allowance is for shared empty or small ones.
+        self._fields_left = limits.max_fields
+        # What a sound file holds hardly overlaps; the allowance is for shared empty or small things.
         self._bytes_left = 2 * self._size
         self._max_string_bytes = limits.max_name_bytes
         self._max_counts = {
@@ -76,13 +89,21 @@ class _Decoder:
             raise UnsupportedModelError("the model has more flatbuffer tables than the limit")
         slots = TABLES[name]
         values: dict[str, Value] = {}
-        for slot, offset in self._present(position, name):
+        present = self._present(position, name)
+        self._fields_left -= len(present)
+        if self._fields_left < 0:
+            raise UnsupportedModelError(
+                "the model's flatbuffer tables have more fields than the limit"
+            )
+        for slot, offset in present:
             field = slots[slot] if slot < len(slots) else None
             if field is None:
                 raise UnsupportedModelError(
                     f"the model uses field {slot} of table {name}, which this version does not know"
                 )
             where = f"{name}.{field.name}"
+            if field.kind is Kind.PASSED_OVER:
+                continue
             if field.kind is Kind.UNION:
                 values[field.name] = self._union(position + offset, field, where, values)
             else:
@@ -100,8 +121,10 @@ class _Decoder:
         present = [(slot, offset) for slot, offset in enumerate(offsets) if offset]
         for slot, offset in present:
             field = slots[slot] if slot < len(slots) else None
-            width_bytes = field.width_bytes if field and field.kind is Kind.SCALAR else 4
-            if field and (
+            if field is None or field.kind is Kind.PASSED_OVER:
+                continue
+            width_bytes = field.width_bytes if field.kind is Kind.SCALAR else 4
+            if (
                 offset < 4
                 or offset + width_bytes > table_bytes
                 or (position + offset) % width_bytes
@@ -124,6 +147,7 @@ class _Decoder:
             or position + table_bytes > self._size
         ):
             raise InvalidModelError(f"a table {name} reaches beyond the end of the file")
+        self._spend(table_bytes)
         return vtable, vtable_bytes, table_bytes
 
     def _scalar(self, at: int, field: Field, _where: str) -> Value:
@@ -166,10 +190,14 @@ class _Decoder:
         count: int = _U32.unpack_from(self._data, position)[0]
         start = position + 4
         self._within(start, count * width_bytes, where)
-        self._bytes_left -= count * width_bytes
-        if self._bytes_left < 0:
-            raise InvalidModelError("the file's vectors overlap each other")
+        self._spend(4 + count * width_bytes)
         return start, count
+
+    def _spend(self, size_bytes: int) -> None:
+        """Count what has been read, whether or not it was read before."""
+        self._bytes_left -= size_bytes
+        if self._bytes_left < 0:
+            raise InvalidModelError("the file's tables and vectors overlap each other")
 
     def _within(self, start: int, length: int, where: str) -> None:
         if start + length > self._size:

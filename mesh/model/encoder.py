@@ -1,4 +1,7 @@
-"""Writes a Model table as a flatbuffer, front to back, the weights last and aligned to 16 bytes."""
+"""Writes a Model table as a flatbuffer, front to back, the weights last and aligned to 16 bytes.
+
+Weights that do not fit a flatbuffer lie beside it, where both runtimes find them too.
+"""
 
 import struct
 from collections.abc import Sequence
@@ -7,25 +10,60 @@ from typing import NamedTuple
 from mesh.errors import UnsupportedModelError
 from mesh.model.decoder import IDENTIFIER
 from mesh.model.schema import TABLES, Field, Kind
-from mesh.model.table import Table, Value
+from mesh.model.table import Table, Value, make_table
 
 _MAX_FILE_BYTES = (1 << 31) - 1  # offsets of a flatbuffer are 31 bits
 _BLOB_ALIGN_BYTES = 16
 
 
+_MAX_WEIGHTS_BYTES = _MAX_FILE_BYTES - (64 << 20)  # leaves room for all tables
+
+
 def encode(model: Table) -> bytes:
-    """The file. Raises: UnsupportedModelError when it would pass 2 GiB."""
+    """The file. Raises: UnsupportedModelError when its tables would pass 2 GiB."""
     return b"".join(encode_pieces(model))
 
 
-def encode_pieces(model: Table) -> tuple[bytes | memoryview, ...]:
+def encode_pieces(
+    model: Table, *, max_weights_bytes: int = _MAX_WEIGHTS_BYTES
+) -> tuple[bytes | memoryview, ...]:
     """The file in consecutive pieces, the weights as the views they are: nothing large is copied.
 
-    Raises: UnsupportedModelError when it would pass 2 GiB.
+    Raises: UnsupportedModelError when its tables would pass 2 GiB.
     """
+    contents = [table.raw("data") for table in model.tables("buffers")]
+    if sum(map(len, contents)) > max_weights_bytes:
+        return _with_weights_beside(model, contents)
     encoder = _Encoder()
     encoder.patch(0, encoder.table(model))
     return encoder.finish()
+
+
+def _with_weights_beside(
+    model: Table, contents: Sequence[memoryview]
+) -> tuple[bytes | memoryview, ...]:
+    """schema.fbs, Buffer.offset: content from there on, counted from the start of the file."""
+
+    def head(start: int) -> bytes:
+        buffers, at = [], start
+        for content in contents:
+            buffers.append(make_table("Buffer", offset=at, size=len(content)) if content else empty)
+            at += _padded(len(content))
+        encoder = _Encoder()
+        encoder.patch(0, encoder.table(model.replace(buffers=tuple(buffers))))
+        return b"".join(encoder.finish())
+
+    empty = make_table("Buffer")
+    # Its size does not depend on where the contents lie, so it is written twice.
+    start = _padded(len(head(_BLOB_ALIGN_BYTES)))
+    pieces: list[bytes | memoryview] = [head(start).ljust(start, b"\0")]
+    for content in contents:
+        pieces += [content, bytes(_padded(len(content)) - len(content))]
+    return tuple(pieces)
+
+
+def _padded(size_bytes: int) -> int:
+    return -(-size_bytes // _BLOB_ALIGN_BYTES) * _BLOB_ALIGN_BYTES
 
 
 class _Layout(NamedTuple):
@@ -130,7 +168,9 @@ class _Encoder:
 
     def _check(self, size_bytes: int) -> None:
         if size_bytes > _MAX_FILE_BYTES:
-            raise UnsupportedModelError("a slice of this model would be larger than 2 GiB")
+            raise UnsupportedModelError(
+                "a slice of this model would be larger than 2 GiB without its weights"
+            )
 
 
 def _width_bytes(field: Field) -> int:

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 CONTROL_FLOW = frozenset(
     {
         "CALL",
-        "CALL_ONCE",
         "IF",
         "WHILE",
         "STABLEHLO_CASE",
@@ -20,18 +19,23 @@ CONTROL_FLOW = frozenset(
     }
 )
 
-# Hold something from one run to the next; a handle that crosses a cut crashes the interpreter.
-STATEFUL = frozenset(
+# Name a state that lasts from one run to the next. The same name gives the same state wherever it
+# is made, so these are copied like weights; a handle that crosses a cut crashes the interpreter.
+HANDLE_MAKERS = frozenset({"HASHTABLE", "VAR_HANDLE"})
+
+# Take such a handle as their first input.
+HANDLE_USERS = frozenset(
     {
         "ASSIGN_VARIABLE",
-        "HASHTABLE",
         "HASHTABLE_FIND",
         "HASHTABLE_IMPORT",
         "HASHTABLE_SIZE",
         "READ_VARIABLE",
-        "VAR_HANDLE",
     }
 )
+
+# Of these, the ones that only look: they are needed where their output is.
+HANDLE_READERS = frozenset({"HASHTABLE_FIND", "HASHTABLE_SIZE", "READ_VARIABLE"})
 
 # Belong to one runtime's inside.
 RUNTIME_ONLY = frozenset({"DELEGATE", "PLACEHOLDER_FOR_GREATER_OP_CODES"})

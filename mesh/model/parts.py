@@ -34,7 +34,7 @@ _OTHER_BITS = {
     "INT4": 4,
     "UINT4": 4,
 }
-_BITS = {name: 8 * kind.itemsize_bytes for name, kind in DATA_TYPES.items()} | _OTHER_BITS
+BITS = {name: 8 * kind.itemsize_bytes for name, kind in DATA_TYPES.items()} | _OTHER_BITS
 
 
 def read_buffers(model: Table, file: memoryview) -> tuple[memoryview | None, ...]:
@@ -63,6 +63,7 @@ class Budget:
     """Counts down the numbers read from shapes and tensor lists, whose vectors may overlap."""
 
     def __init__(self, limits: Limits) -> None:
+        self.limits = limits
         self._left = limits.max_indices
 
     def integers(self, table: Table, field: str) -> tuple[int, ...]:
@@ -91,7 +92,10 @@ def _tensor(index: int, table: Table, shape: tuple[int, ...], limits: Limits) ->
     name = clean(table.text("name")) or f"tensor_{index}"
     code = table.integer("type")
     if not 0 <= code < len(TENSOR_TYPE_NAMES):
-        raise UnsupportedModelError(f"tensor {name!r} has type {code}, unknown to this version")
+        raise UnsupportedModelError(
+            f"tensor {name!r} has type {code}, which this version does not know; update the mesh, or "
+            "convert the model with an older converter"
+        )
     type_name = TENSOR_TYPE_NAMES[code]
     if len(shape) > limits.max_rank:
         raise UnsupportedModelError(
@@ -99,7 +103,7 @@ def _tensor(index: int, table: Table, shape: tuple[int, ...], limits: Limits) ->
         )
     if min(shape, default=0) < -1:
         raise InvalidModelError(f"tensor {name!r} has a negative dimension")
-    size_bytes = -(-math.prod(max(size, 0) for size in shape) * _BITS.get(type_name, 0) // 8)
+    size_bytes = -(-math.prod(max(size, 0) for size in shape) * BITS.get(type_name, 0) // 8)
     if size_bytes > limits.max_tensor_bytes:
         raise UnsupportedModelError(
             f"tensor {name!r} takes {size_bytes} bytes; the limit is {limits.max_tensor_bytes}"
@@ -151,7 +155,10 @@ def operator_name(code: Table) -> str:
     """Its name in schema.fbs; the older one-byte field holds it where the newer does not reach."""
     number = max(code.integer("deprecated_builtin_code"), code.integer("builtin_code"))
     if not 0 <= number < len(OPERATOR_NAMES):
-        raise UnsupportedModelError(f"operator code {number} is unknown to this version")
+        raise UnsupportedModelError(
+            f"the model has operator code {number}, which this version does not know; update the "
+            "mesh, or convert the model with an older converter"
+        )
     if OPERATOR_NAMES[number] == "CUSTOM":
         return f"CUSTOM:{clean(code.text('custom_code'))}"
     return OPERATOR_NAMES[number]

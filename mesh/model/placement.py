@@ -1,11 +1,16 @@
 """Decides which operators are layers, which are copied with the weights, and what fixes shapes."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from mesh.errors import InvalidModelError, UnsupportedModelError
-from mesh.model.model import Operator, Tensor
-from mesh.model.operators import RANDOM, SHAPE_INPUTS, SHAPE_SOURCES
+from mesh.model.handles import Handles
+from mesh.model.model import Bond, Operator, Tensor
+from mesh.model.operators import HANDLE_READERS, RANDOM, SHAPE_INPUTS, SHAPE_SOURCES
+
+Pair = tuple[int, int]
+"""Explicit state by tensor index: the graph input that takes over, the graph output that it takes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,6 +22,7 @@ class Placement:
     activations: frozenset[int]
     shape_tensors: frozenset[int]
     constants: frozenset[int]
+    bonds: tuple[Bond, ...]
 
 
 def place(
@@ -24,14 +30,24 @@ def place(
     tensors: Sequence[Tensor],
     inputs: Sequence[int],
     outputs: Sequence[int],
+    *,
+    handles: Handles | None = None,
+    pairs: Sequence[Pair] = (),
+    variables: AbstractSet[int] = frozenset(),
 ) -> Placement:
-    """Raises: InvalidModelError for operators out of order, UnsupportedModelError for open shapes."""
-    makers = _makers(operators, tensors, inputs)
-    needed = _needed(operators, outputs)
-    activations = _activations(needed, inputs)
+    """`inputs` and `outputs` are the graph's, those of `pairs` included.
+
+    Raises: InvalidModelError for operators out of order, UnsupportedModelError for open shapes.
+    """
+    handles = handles or {}
+    makers = check_order(operators, tensors, {*inputs, *variables})
+    needed = _needed(operators, outputs, makers, handles)
+    activations = _activations(needed, inputs, handles)
     layers = tuple(op for op in needed if activations.issuperset(op.outputs))
     if not layers:
-        raise UnsupportedModelError("no operator of the model depends on its inputs")
+        raise UnsupportedModelError(
+            "no operator of the model depends on its inputs; convert a model that computes something"
+        )
     copied = tuple(op for op in needed if not activations.issuperset(op.outputs))
     read = {tensor for op in needed for tensor in op.reads} | set(outputs)
     return Placement(
@@ -39,16 +55,47 @@ def place(
         copied=copied,
         activations=frozenset(activations),
         shape_tensors=_shape_tensors(layers, tensors, makers, activations),
-        constants=frozenset(read - makers.keys() - set(inputs)),
+        constants=frozenset(read - makers.keys() - set(inputs) - variables),
+        bonds=(*_hidden_bonds(layers, handles), *_pair_bonds(layers, tensors, pairs)),
     )
 
 
-def _makers(
-    operators: Sequence[Operator], tensors: Sequence[Tensor], inputs: Sequence[int]
+def _hidden_bonds(layers: Sequence[Operator], handles: Handles) -> tuple[Bond, ...]:
+    users: dict[str, list[int]] = {}
+    for at, layer in enumerate(layers):
+        for name in sorted(handles.get(layer.index, ())):
+            users.setdefault(name, []).append(at)
+    return tuple(
+        Bond(what=name, first=found[0], last=found[-1], is_hidden=True)
+        for name, found in users.items()
+    )
+
+
+def _pair_bonds(
+    layers: Sequence[Operator], tensors: Sequence[Tensor], pairs: Sequence[Pair]
+) -> tuple[Bond, ...]:
+    bonds = []
+    for given, kept in pairs:
+        maker = next((at for at, layer in enumerate(layers) if kept in layer.outputs), None)
+        if maker is None:
+            raise UnsupportedModelError(
+                f"the state output {tensors[kept].name!r} is not computed from the model's inputs; "
+                "declare only state that the model changes"
+            )
+        users = [maker, *(at for at, layer in enumerate(layers) if given in layer.reads)]
+        what = f"state {tensors[given].name!r}"
+        bonds.append(Bond(what=what, first=min(users), last=max(users), is_hidden=False))
+    return tuple(bonds)
+
+
+def check_order(
+    operators: Sequence[Operator], tensors: Sequence[Tensor], given: Collection[int]
 ) -> dict[int, Operator]:
-    """The operator that makes each tensor, checked: each tensor is made once, before it is read."""
+    """The operator that makes each tensor: each is made once, before it is read, and not given.
+
+    Raises: InvalidModelError.
+    """
     all_made = {tensor for operator in operators for tensor in operator.outputs}
-    given = set(inputs)
     makers: dict[int, Operator] = {}
     for operator in operators:
         for tensor in operator.reads:
@@ -64,24 +111,43 @@ def _makers(
     return makers
 
 
-def _activations(operators: Sequence[Operator], inputs: Sequence[int]) -> set[int]:
-    """What differs from run to run: the inputs and all that is made of them."""
+def _activations(
+    operators: Sequence[Operator], inputs: Sequence[int], handles: Handles
+) -> set[int]:
+    """What differs from run to run: the inputs, what is remembered, and all that is made of them."""
     activations = set(inputs)
     for operator in operators:
-        if operator.name in RANDOM or not activations.isdisjoint(operator.reads):
+        varies = operator.name in RANDOM or operator.index in handles
+        if varies or not activations.isdisjoint(operator.reads):
             activations.update(operator.outputs)
     return activations
 
 
-def _needed(operators: Sequence[Operator], outputs: Sequence[int]) -> list[Operator]:
-    """The operators that some graph output depends on, in order."""
-    wanted = set(outputs)
-    needed = []
-    for operator in reversed(operators):
-        if not wanted.isdisjoint(operator.outputs):
-            wanted.update(operator.reads)
-            needed.append(operator)
-    return needed[::-1]
+def _needed(
+    operators: Sequence[Operator],
+    outputs: Sequence[int],
+    makers: Mapping[int, Operator],
+    handles: Handles,
+) -> list[Operator]:
+    """The operators that some graph output depends on, in order.
+
+    Also through hidden state: what writes a state that another needed operator uses is needed too.
+    """
+    writers: dict[str, list[Operator]] = {}
+    for operator in operators:
+        if operator.name not in HANDLE_READERS:
+            for name in handles.get(operator.index, ()):
+                writers.setdefault(name, []).append(operator)
+    needed: set[int] = set()
+    waiting = [makers[tensor] for tensor in outputs if tensor in makers]
+    while waiting:
+        operator = waiting.pop()
+        if operator.index not in needed:
+            needed.add(operator.index)
+            waiting += [makers[tensor] for tensor in operator.reads if tensor in makers]
+            for name in handles.get(operator.index, ()):
+                waiting += writers.pop(name, [])
+    return [operator for operator in operators if operator.index in needed]
 
 
 def _shape_tensors(

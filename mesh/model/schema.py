@@ -7,6 +7,7 @@ from enum import Enum, auto
 from mesh.model.schema_text import (
     BUILTIN_OPERATORS,
     CORE_TABLES,
+    METADATA_TABLES,
     OPTION_TABLES,
     TENSOR_TYPES,
     UNIONS,
@@ -22,6 +23,7 @@ class Kind(Enum):
     TABLE = auto()
     TABLES = auto()  # vector of tables
     UNION = auto()  # table whose type the slot before names
+    PASSED_OVER = auto()  # of any kind, of no use here
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +54,7 @@ _CODES = {
     "f32": "f",
 }
 _WIDTHS_BYTES = {"?": 1, "b": 1, "B": 1, "h": 2, "H": 2, "i": 4, "I": 4, "q": 8, "Q": 8, "f": 4}
+_UNSIZED = {"any": Kind.PASSED_OVER, "str": Kind.STRING}
 _BLOB_ALIGN_BYTES = 16  # schema.fbs: Buffer.data (force_align: 16)
 
 
@@ -61,8 +64,8 @@ def _field(text: str) -> Field | None:
     name, _, kind = text.partition(":")
     item = kind.strip("[]")
     is_vector = kind != item
-    if kind == "str":
-        return Field(name=name, kind=Kind.STRING)
+    if kind in _UNSIZED:
+        return Field(name=name, kind=_UNSIZED[kind])
     if kind == "blob":
         return Field(
             name=name, kind=Kind.SCALARS, code="B", width_bytes=1, align_bytes=_BLOB_ALIGN_BYTES
@@ -99,8 +102,12 @@ TABLES: Mapping[str, tuple[Field | None, ...]] = {
     **{member: () for members in UNION_MEMBERS.values() for member in members},
     **_tables(CORE_TABLES),
     **_tables(OPTION_TABLES),
+    **_tables(METADATA_TABLES),
 }
 """Fields of each table by slot; None where the schema has withdrawn one."""
+
+METADATA_NAMES = frozenset(_tables(METADATA_TABLES))
+"""Those of the tables that TFLITE_METADATA is made of."""
 
 OPERATOR_NAMES: tuple[str, ...] = tuple(BUILTIN_OPERATORS.split())
 TENSOR_TYPE_NAMES: tuple[str, ...] = tuple(TENSOR_TYPES.split())

@@ -2,8 +2,9 @@
 
 Transcribed from tensorflow/lite schema.fbs (version 3, as of LiteRT 2.3). One table per entry:
 its name, then `field:type` in slot order; `[type]` is a vector; a type named in `UNIONS` takes
-the slot before it as its tag; `blob` is a [u8] aligned to 16 bytes (force_align); `-` is a slot
-whose meaning was withdrawn.
+the slot before it as its tag; `blob` is a [u8] aligned to 16 bytes (force_align); `any` is passed
+over unread; `-` is a slot whose meaning was withdrawn. The metadata's tables are those of
+metadata_schema.fbs (TFLite Support, version 1.5).
 """
 
 CORE_TABLES = """
@@ -152,6 +153,26 @@ StableHLOCompositeOptions name:str decomposition_subgraph_index:i32 composite_at
     composite_attributes_format:i8 version:i32
 """
 
+# What TFLITE_METADATA holds: a flatbuffer of its own, of which labels and normalisation are used.
+METADATA_TABLES = """
+AssociatedFile name:str description:str type:i8 locale:str version:str
+NormalizationOptions mean:[f32] std:[f32]
+ProcessUnit options_type:u8 options:ProcessUnitOptions
+TensorMetadata name:str description:str dimension_names:any content:any
+    process_units:[ProcessUnit] stats:any associated_files:[AssociatedFile]
+SubGraphMetadata name:str description:str input_tensor_metadata:[TensorMetadata]
+    output_tensor_metadata:[TensorMetadata] associated_files:[AssociatedFile]
+    input_process_units:any output_process_units:any input_tensor_groups:any
+    output_tensor_groups:any custom_metadata:any
+ModelMetadata name:str description:str version:str subgraph_metadata:[SubGraphMetadata] author:str
+    license:str associated_files:[AssociatedFile] min_parser_version:str
+ScoreCalibrationOptions score_transformation:any default_score:any
+ScoreThresholdingOptions global_score_threshold:any
+BertTokenizerOptions vocab_file:any
+SentencePieceTokenizerOptions sentencePiece_model:any vocab_file:any
+RegexTokenizerOptions delim_regex_pattern:any vocab_file:any
+"""
+
 # Each union's members in tag order; tag 0 is NONE.
 UNIONS = {
     "BuiltinOptions": """
@@ -189,6 +210,10 @@ StablehloIotaOptions StablehloDotGeneralOptions StablehloReduceWindowOptions
 StablehloSortOptions StablehloWhileOptions StablehloGatherOptions StablehloTransposeOptions
 DilateOptions StablehloRngBitGeneratorOptions ReduceWindowOptions StableHLOCompositeOptions
 StablehloShiftLeftOptions StablehloCaseOptions
+""",
+    "ProcessUnitOptions": """
+NormalizationOptions ScoreCalibrationOptions ScoreThresholdingOptions BertTokenizerOptions
+SentencePieceTokenizerOptions RegexTokenizerOptions
 """,
     "QuantizationDetails": "CustomQuantization BlockwiseQuantization MultiAxisQuantization",
     "SparseIndexVector": "Int32Vector Uint16Vector Uint8Vector",

@@ -5,12 +5,22 @@ from dataclasses import dataclass
 
 from mesh.model.cuts import stage_interface
 from mesh.model.encoder import encode_pieces
-from mesh.model.model import Model, Operator
+from mesh.model.initialisers import operators_that_set
+from mesh.model.model import Initialiser, Model, Operator
 from mesh.model.table import Table, make_table
 from mesh.model.tensor import LayerRange, StageInterface
 
 # Tells XNNPACK that half precision is allowed: without it a slice's numbers would be others.
 _CARRIED_METADATA = frozenset({"reduced_precision_support"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setup:
+    """What a slice carries of an initialiser: what sets the hidden state that its layers use."""
+
+    initialiser: Initialiser
+    operators: tuple[Operator, ...]
+    tensors: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +31,7 @@ class SliceContent:
     operators: tuple[Operator, ...]
     tensors: tuple[int, ...]
     buffers: tuple[int, ...]
+    setups: tuple[Setup, ...]
 
 
 def slice_model(model: Model, layers: LayerRange) -> bytes:
@@ -35,14 +46,17 @@ def slice_pieces(model: Model, layers: LayerRange) -> tuple[bytes | memoryview, 
     """The same file in consecutive pieces, the weights uncopied: for writing it to disk."""
     content = slice_content(model, layers)
     buffers = {index: at + 1 for at, index in enumerate(content.buffers)}
-    codes = {code: at for at, code in enumerate(_code_indices(model, content.operators))}
+    codes = {code: at for at, code in enumerate(_code_indices(model, content))}
     return encode_pieces(
         make_table(
             "Model",
             version=model.root.integer("version"),
             description=model.description,
             operator_codes=[model.root.tables("operator_codes")[code] for code in codes],
-            subgraphs=[_subgraph(model, content, buffers, codes)],
+            subgraphs=[
+                _main_subgraph(model, content, buffers, codes),
+                *(_setup_subgraph(model, setup, buffers, codes) for setup in content.setups),
+            ],
             buffers=[
                 make_table("Buffer"),
                 *(make_table("Buffer", data=model.buffers[index]) for index in content.buffers),
@@ -68,16 +82,34 @@ def slice_content(model: Model, layers: LayerRange) -> SliceContent:
         | {tensor for op in operators for tensor in (*op.reads, *op.outputs)}
         | {tensor for op in operators for tensor in _intermediates(model, op) if tensor >= 0}
     )
+    setups = _setups(model, inside)
     wanted = {model.tensors[tensor].buffer for tensor in tensors}
+    wanted |= {one.initialiser.tensors[tensor].buffer for one in setups for tensor in one.tensors}
     wanted |= {entry.integer("buffer") for entry in _carried_metadata(model)}
+    callers = (setup.initialiser.caller for setup in setups)
     return SliceContent(
         interface=interface,
-        operators=operators,
+        operators=tuple(sorted((*callers, *operators), key=lambda operator: operator.index)),
         tensors=tuple(tensors),
         buffers=tuple(
             index for index in sorted(wanted) if index and model.buffers[index] is not None
         ),
+        setups=setups,
     )
+
+
+def _setups(model: Model, layers: Sequence[Operator]) -> tuple[Setup, ...]:
+    """What sets the hidden state of these layers: each state has all its users in one slice."""
+    used = frozenset().union(*(model.handles.get(layer.index, ()) for layer in layers))
+    setups = []
+    for initialiser in model.initialisers:
+        operators = operators_that_set(initialiser, used)
+        tensors = {tensor for op in operators for tensor in (*op.reads, *op.outputs)}
+        if operators:
+            setups.append(
+                Setup(initialiser=initialiser, operators=operators, tensors=tuple(sorted(tensors)))
+            )
+    return tuple(setups)
 
 
 def _with_copies(
@@ -93,24 +125,61 @@ def _with_copies(
     return tuple(sorted((*layers, *copies), key=lambda operator: operator.index))
 
 
-def _subgraph(
+def _main_subgraph(
     model: Model, content: SliceContent, buffers: dict[int, int], codes: dict[int, int]
 ) -> Table:
     main = model.root.tables("subgraphs")[0]
-    tensors = {index: at for at, index in enumerate(content.tensors)}
-    tensor_tables = [main.tables("tensors")[index] for index in content.tensors]
+    setups = {setup.initialiser.caller.index: at for at, setup in enumerate(content.setups)}
+    tables = [
+        _calling(main.tables("operators")[operator.index], setups.get(operator.index))
+        for operator in content.operators
+    ]
+    return _subgraph(
+        main,
+        tables,
+        content.tensors,
+        (buffers, codes),
+        inputs=[spec.index for spec in content.interface.consumed],
+        outputs=[spec.index for spec in content.interface.produced],
+    )
+
+
+def _setup_subgraph(
+    model: Model, setup: Setup, buffers: dict[int, int], codes: dict[int, int]
+) -> Table:
+    source = model.root.tables("subgraphs")[setup.initialiser.subgraph]
+    tables = [source.tables("operators")[operator.index] for operator in setup.operators]
+    return _subgraph(source, tables, setup.tensors, (buffers, codes), inputs=(), outputs=())
+
+
+def _calling(operator: Table, setup: int | None) -> Table:
+    """A CALL_ONCE operator, running the slice's own subgraph: those after the main one."""
+    if setup is None:
+        return operator
+    options = make_table("CallOnceOptions", init_subgraph_index=setup + 1)
+    return operator.replace(builtin_options=options)
+
+
+def _subgraph(
+    source: Table,
+    operators: Sequence[Table],
+    tensors: Sequence[int],
+    renumbered: tuple[dict[int, int], dict[int, int]],
+    *,
+    inputs: Sequence[int],
+    outputs: Sequence[int],
+) -> Table:
+    """Some of a subgraph, with its tensors, buffers and operator codes `renumbered`."""
+    buffers, codes = renumbered
+    places = {index: at for at, index in enumerate(tensors)}
+    tables = [source.tables("tensors")[index] for index in tensors]
     return make_table(
         "SubGraph",
-        name=main.text("name") or None,
-        tensors=[
-            table.replace(buffer=buffers.get(table.integer("buffer"), 0)) for table in tensor_tables
-        ],
-        inputs=[tensors[spec.index] for spec in content.interface.consumed],
-        outputs=[tensors[spec.index] for spec in content.interface.produced],
-        operators=[
-            _operator(main.tables("operators")[operator.index], tensors, codes)
-            for operator in content.operators
-        ],
+        name=source.text("name") or None,
+        tensors=[table.replace(buffer=buffers.get(table.integer("buffer"), 0)) for table in tables],
+        inputs=[places[index] for index in inputs],
+        outputs=[places[index] for index in outputs],
+        operators=[_operator(table, places, codes) for table in operators],
     )
 
 
@@ -125,9 +194,13 @@ def _operator(table: Table, tensors: dict[int, int], codes: dict[int, int]) -> T
     return plain.replace(**make_table("Operator", opcode_index=code, **renumbered).values)
 
 
-def _code_indices(model: Model, operators: Iterable[Operator]) -> list[int]:
-    tables = model.root.tables("subgraphs")[0].tables("operators")
-    return sorted({tables[operator.index].integer("opcode_index") for operator in operators})
+def _code_indices(model: Model, content: SliceContent) -> list[int]:
+    subgraphs = model.root.tables("subgraphs")
+    used = [subgraphs[0].tables("operators")[operator.index] for operator in content.operators]
+    for setup in content.setups:
+        source = subgraphs[setup.initialiser.subgraph].tables("operators")
+        used += [source[operator.index] for operator in setup.operators]
+    return sorted({table.integer("opcode_index") for table in used})
 
 
 def _intermediates(model: Model, operator: Operator) -> tuple[int, ...]:

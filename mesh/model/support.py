@@ -1,30 +1,46 @@
 """Decides whether a model can be served at all, and says by name what stands in the way."""
 
+import math
+import struct
 from collections.abc import Iterable, Sequence
 
 from mesh.errors import InvalidModelError, UnsupportedModelError
+from mesh.model.arity import check_arity
+from mesh.model.encoding import check_quantization, check_sparsity
 from mesh.model.model import Operator, Tensor
-from mesh.model.operators import CONTROL_FLOW, RUNTIME_ONLY, SIZED_BY_VALUES, STATEFUL
+from mesh.model.operators import CONTROL_FLOW, RUNTIME_ONLY, SIZED_BY_VALUES
+from mesh.model.option_counts import check_option_counts
+from mesh.model.parts import BITS
 from mesh.model.table import Table
 
-_HANDLE_TYPES = frozenset({"RESOURCE", "STRING", "VARIANT"})
 # Their details name other tensors by index, which a slice would renumber.
 _INDEXED_QUANTIZATION = frozenset({"BlockwiseQuantization", "MultiAxisQuantization"})
 
-_KEEPS_STATE = "keeps state between runs; convert the model so that state is an input and an output"
 _REASONS = {
-    **dict.fromkeys(CONTROL_FLOW, "runs other subgraphs; convert the model without control flow"),
-    **dict.fromkeys(STATEFUL, _KEEPS_STATE),
-    **dict.fromkeys(RUNTIME_ONLY, "belongs to one runtime; use the model without a delegate"),
+    **dict.fromkeys(
+        CONTROL_FLOW,
+        "runs other subgraphs, which slices do not carry; convert the model without control flow "
+        "(unroll loops, compute both branches and select)",
+    ),
+    **dict.fromkeys(
+        RUNTIME_ONLY,
+        "was put there by a delegate and runs nowhere else; use the file that was converted first",
+    ),
     **dict.fromkeys(
         SIZED_BY_VALUES,
-        "makes a tensor whose size depends on values; convert the model with fixed sizes",
+        "makes a tensor whose size depends on values; convert the model with fixed sizes, for "
+        "example by selecting or masking instead",
     ),
 }
 
 
 def check_operators(operators: Sequence[Operator], tables: Sequence[Table]) -> None:
-    """Raises: UnsupportedModelError for the first operator that cannot run in a slice."""
+    """Raises: UnsupportedModelError for the first operator that cannot run in a slice.
+
+    Raises: InvalidModelError for one that lacks tensors which its kernel reads.
+    """
+    check_arity(operators)
+    check_option_counts(operators, tables)
     for operator, table in zip(operators, tables, strict=True):
         reason = _operator_reason(operator, table)
         if reason is not None:
@@ -33,11 +49,12 @@ def check_operators(operators: Sequence[Operator], tables: Sequence[Table]) -> N
 
 def _operator_reason(operator: Operator, table: Table) -> str | None:
     if operator.name.startswith("CUSTOM:"):
-        return "is a custom operator; convert the model with builtin operators only"
-    if any(table.raw("mutating_variable_inputs")):
-        return _KEEPS_STATE
+        return (
+            "is a custom operator, which no node's interpreter has; convert the model with builtin "
+            "operators only"
+        )
     if len(table.raw("custom_options")) or table.integer("large_custom_options_offset"):
-        return "has custom options, which builtin operators should not have"
+        return "has options of a custom operator, but is a builtin one; convert the model anew"
     return _REASONS.get(operator.name)
 
 
@@ -47,23 +64,28 @@ def check_tensors(tensors: Iterable[Tensor], tables: Sequence[Table]) -> None:
         reason = _tensor_reason(tensor, tables[tensor.index])
         if reason is not None:
             raise UnsupportedModelError(f"tensor {tensor.name!r} {reason}")
+        check_quantization(tensor, tables[tensor.index])
 
 
 def _tensor_reason(tensor: Tensor, table: Table) -> str | None:
-    if table.integer("is_variable"):
-        return "is a variable; convert the model so that state is an input and an output"
-    if tensor.type_name in _HANDLE_TYPES:
-        return f"has type {tensor.type_name}, which cannot be sent"
+    if tensor.type_name == "VARIANT":
+        return "has type VARIANT, which slices do not carry; convert the model without lists"
     if table.integer("external_buffer"):
-        return "has its content in another file; convert the model into one file"
+        return "has its content in another file; convert the model into one file that holds its weights"
     quantization = table.table("quantization")
     details = quantization.table("details") if quantization else None
     if details is not None and details.name in _INDEXED_QUANTIZATION:
-        return f"has {details.name}, which cannot be cut"
+        return (
+            f"is quantised by {details.name}, which slices do not carry; convert the model with one "
+            "scale for each tensor or channel"
+        )
     # Keras models leave the batch open: they run, and are cut, as the file's shape has it.
     signature = table.integers("shape_signature")
     if -1 in tensor.shape or -1 in signature[1:]:
-        return "has a size that is not fixed; convert the model with a fixed input shape"
+        return (
+            "has a size that is not fixed; add the model with `mesh model add`, which fixes it (give "
+            "--input-shape where it is an input's), or convert it with fixed sizes"
+        )
     return None
 
 
@@ -84,12 +106,31 @@ def check_computed(
 def check_constants(
     tensors: Iterable[Tensor], tables: Sequence[Table], buffers: Sequence[memoryview | None]
 ) -> None:
-    """Raises: InvalidModelError for a constant whose content is missing or of another size."""
+    """Raises: InvalidModelError for a constant whose content is missing, too short or too long."""
     for tensor in tensors:
-        content = buffers[tensor.buffer] if tensor.buffer else None
-        found_bytes = 0 if content is None else len(content)
-        is_sparse = tables[tensor.index].table("sparsity") is not None
-        if found_bytes != tensor.size_bytes and not (is_sparse and found_bytes):
+        content = (buffers[tensor.buffer] if tensor.buffer else None) or memoryview(b"")
+        if tensor.type_name == "STRING":
+            _check_strings(tensor, content)
+            continue
+        sparsity = tables[tensor.index].table("sparsity")
+        if sparsity is not None:
+            check_sparsity(tensor, sparsity, 8 * len(content) // BITS[tensor.type_name])
+        elif len(content) != tensor.size_bytes:
             raise InvalidModelError(
-                f"constant {tensor.name!r} has {found_bytes} bytes of {tensor.size_bytes}"
+                f"constant {tensor.name!r} has {len(content)} bytes of {tensor.size_bytes}"
             )
+
+
+def _check_strings(tensor: Tensor, content: memoryview) -> None:
+    """Native code follows the offsets in it unchecked.
+
+    Layout: string_util.h of TFLite: count, count + 1 offsets from the start, then the texts.
+    """
+    count = math.prod(tensor.shape)
+    words = count + 2
+    if len(content) >= 4 * words:
+        found, *offsets = struct.unpack_from(f"<{words}i", content)
+        bounds = [4 * words, *offsets, len(content)]
+        if found == count and bounds[1] == bounds[0] and bounds == sorted(bounds):
+            return
+    raise InvalidModelError(f"constant {tensor.name!r} does not hold {count} texts")

@@ -34,6 +34,11 @@ class Table:
         kind = FIELDS[self.name][field]
         return struct.unpack(f"<{len(raw) // kind.width_bytes}{kind.code}", raw)
 
+    def floats(self, field: str) -> tuple[float, ...]:
+        """The vector's items; empty when it is absent."""
+        raw = self.raw(field)
+        return struct.unpack(f"<{len(raw) // 4}f", raw)
+
     def raw(self, field: str) -> memoryview:
         """The vector's bytes; empty when it is absent."""
         value = self.values.get(field)

@@ -4,6 +4,8 @@ import math
 from dataclasses import dataclass
 from enum import Enum
 
+from mesh.errors import UnsupportedModelError
+
 
 class DataType(Enum):
     """The element types that may cross a stage boundary; the value is the Open Inference Protocol's name.
@@ -70,6 +72,29 @@ class TensorSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StatePair:
+    """State that is an input and an output: what `output` gives is `input` at the session's next request.
+
+    It starts as zeros. Raises: UnsupportedModelError when the two differ in type or shape.
+    """
+
+    input: TensorSpec
+    output: TensorSpec
+
+    def __post_init__(self) -> None:
+        if self.input.data_type is self.output.data_type and self.input.shape == self.output.shape:
+            return
+        raise UnsupportedModelError(
+            f"state input {_kind(self.input)} cannot take over output {_kind(self.output)}: pair an "
+            "input and an output of one type and shape"
+        )
+
+
+def _kind(spec: TensorSpec) -> str:
+    return f"{spec.name!r} ({spec.data_type.value} {list(spec.shape)})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LayerRange:
     """Consecutive layers [start, stop) of a model, 0-based: indices into `Model.layers`."""
 
@@ -91,12 +116,16 @@ class LayerRange:
 class StageInterface:
     """What a stage receives, computes and sends, as tensors of the whole model.
 
-    `received` = tensors that arrive; `consumed` ⊆ received enter the slice (in the slice's input
-    order); `produced` leave the slice (in its output order); `sent` ⊆ received ∪ produced go on:
-    what a later stage or the reply needs. `sent − produced` only passes by.
+    `received` = tensors that arrive; `consumed` enter the slice (in the slice's input order): those
+    received that it reads, then the inputs of `state`; `produced` leave the slice (in its output
+    order), those of `state` last; `sent` ⊆ received ∪ produced go on: what a later stage or the
+    reply needs. `sent − produced` only passes by. `state` stays at the stage between the requests
+    of a session; `keeps_hidden_state` says that the interpreter itself remembers something.
     """
 
     received: tuple[TensorSpec, ...]
     consumed: tuple[TensorSpec, ...]
     produced: tuple[TensorSpec, ...]
     sent: tuple[TensorSpec, ...]
+    state: tuple[StatePair, ...] = ()
+    keeps_hidden_state: bool = False

@@ -9,6 +9,7 @@ import pytest
 
 from mesh.ids import ModelId, NodeId
 from mesh.testing.models import residual_cnn, tiny_dense
+from mesh.testing.sequence_models import gated_cell
 from mesh.wire.control import AddModelRequest, ImageWish, StatusReply, Verb
 
 
@@ -125,3 +126,28 @@ def test_pictures_for_a_model_that_takes_none(cli: Any, tmp_path: Path) -> None:
 def test_a_node_that_takes_no_files(cli: Any, file: Path, status: StatusReply) -> None:
     cli.mesh.statuses[0] = replace(status, models=(), asked=NodeId("f" * 16))
     assert cli.run("model", "add", str(file)) == 12
+
+
+@pytest.mark.usefixtures("served")
+def test_what_was_changed_in_the_file_is_said_and_uploaded(cli: Any, tmp_path: Path) -> None:
+    path = tmp_path / "cell.tflite"
+    path.write_bytes(gated_cell(declares_state=False))
+    words = ["--state", "h=next_h", "--state", "c=next_c", "--input-shape", "x=1,8", "--no-wait"]
+    assert cli.run("model", "add", str(path), "--name", "pose", *words) == 0
+    assert cli.err.startswith(
+        "cell.tflite: its shapes are fixed for the input x [1, 8], h [1, 16], c [1, 16]\n"
+        "cell.tflite: it keeps state between requests: h takes over next_h, c next_c\n"
+    )
+    ((_, uploaded),) = cli.uploads
+    assert uploaded.name == path.name
+    assert uploaded != path
+    assert not uploaded.exists()  # it was made for the upload
+    assert cli.run("model", "add", str(path), "--name", "pose", *words, "--json", "--replace") == 0
+    assert len(json.loads(cli.out)["notes"]) == 2
+
+
+def test_limits_of_models_are_read_from_the_environment(cli: Any, file: Path) -> None:
+    cli.environment["MESH_MAX_TENSOR_BYTES"] = "1000"
+    assert cli.run("model", "add", str(file)) == 3
+    assert "the limit is 1000" in cli.err
+    assert not cli.whereabouts

@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 
-from mesh.cli.model_file import Offer, check_offer
+from mesh.cli.model_derive import Derivation
+from mesh.cli.model_file import Offer, Wishes, check_offer
 from mesh.errors import InvalidModelError, MeshError, UnsupportedModelError, UsageError
+from mesh.model import Limits
 from mesh.testing.model_builder import ModelBuilder
 from mesh.testing.models import residual_cnn, tiny_dense
 from mesh.wire.control import ImageWish
@@ -14,8 +16,7 @@ from mesh.wire.control import ImageWish
 
 def offer(path: Path, content: bytes, **changes: Any) -> Offer:
     path.write_bytes(content)
-    options = {"name": None, "min_stages": 1, "image": None, "labels_path": None} | changes
-    return check_offer(path, **options)
+    return check_offer(path, Wishes(**changes), folder=path.parent / "made", limits=Limits())
 
 
 def test_a_sound_model(tmp_path: Path) -> None:
@@ -29,7 +30,7 @@ def test_a_sound_model(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "error", "reason"),
     [
-        (b"", InvalidModelError, "x.tflite is no .tflite file: it is empty"),
+        (b"", InvalidModelError, "x.tflite: the file is empty"),
         (b"hello world, this is no model", InvalidModelError, "x.tflite: "),
         (tiny_dense()[:200], InvalidModelError, "x.tflite: "),
     ],
@@ -42,13 +43,13 @@ def test_refused_files(content: bytes, error: type[MeshError], reason: str, tmp_
 def test_refused_wishes(tmp_path: Path) -> None:
     path = tmp_path / "x.tflite"
     with pytest.raises(UsageError, match="takes no pictures: its inputs are x"):
-        offer(path, tiny_dense(), image=ImageWish())
+        offer(path, tiny_dense(), image={})
     with pytest.raises(UsageError, match="model name"):
         offer(path, tiny_dense(), name="a/b")
     with pytest.raises(UsageError, match="model name"):
         offer(tmp_path / "(((.tflite", tiny_dense())
     with pytest.raises(UsageError, match="cannot be read"):
-        check_offer(tmp_path, name="x", min_stages=1, image=None, labels_path=None)
+        check_offer(tmp_path, Wishes(name="x"), folder=tmp_path, limits=Limits())
 
 
 def test_a_model_that_cannot_be_split(tmp_path: Path) -> None:
@@ -59,3 +60,56 @@ def test_a_model_that_cannot_be_split(tmp_path: Path) -> None:
     assert offer(tmp_path / "one.tflite", content).min_stages == 1
     with pytest.raises(UnsupportedModelError, match="cannot be split: it has a single"):
         offer(tmp_path / "one.tflite", content, min_stages=2)
+
+
+def test_a_sound_file_is_offered_as_it_is(tmp_path: Path) -> None:
+    found = offer(tmp_path / "x.tflite", residual_cnn("float32", blocks=1))
+    assert found.path == tmp_path / "x.tflite"
+    assert found.notes == ()
+    assert found.image is None
+
+
+def test_a_changed_file_is_offered_instead(tmp_path: Path) -> None:
+    derivation = Derivation(shapes={"x": (4, 8)}, state=())
+    found = offer(tmp_path / "x.tflite", tiny_dense(), derivation=derivation)
+    assert found.path == tmp_path / "made" / "fixed" / "x.tflite"
+    assert [spec.shape for spec in found.inputs] == [(4, 8)]
+    assert found.notes == ("its shapes are fixed for the input x [4, 8]",)
+
+
+@pytest.mark.samples
+@pytest.mark.parametrize(
+    ("image", "expected"),
+    [
+        (None, ImageWish(scale=1 / 127.5, offset=-1.0)),
+        ({"mode": "crop"}, ImageWish(scale=1 / 127.5, offset=-1.0, mode="crop")),
+        ({"scale": 0.5}, ImageWish(scale=0.5)),
+    ],
+)
+def test_pictures_are_scaled_as_the_metadata_says_unless_told(
+    image: Any, expected: ImageWish, sample_model: Any, tmp_path: Path
+) -> None:
+    content = sample_model("face_detection_short_range").read_bytes()
+    assert offer(tmp_path / "x.tflite", content, image=image).image == expected
+
+
+@pytest.mark.samples
+def test_labels_come_from_the_metadata_unless_told(sample_model: Any, tmp_path: Path) -> None:
+    content = sample_model("hand_landmark_full").read_bytes()
+    found = offer(tmp_path / "x.tflite", content)
+    assert found.labels == ("Left", "Right")
+    assert "2 labels come from its metadata" in found.notes
+    given = tmp_path / "labels.txt"
+    given.write_text("L\nR\n")
+    assert offer(tmp_path / "x.tflite", content, labels_path=given).labels == ("L", "R")
+
+
+def test_metadata_that_cannot_be_read_is_passed_over(tmp_path: Path) -> None:
+    builder = ModelBuilder()
+    x, y = builder.tensor("x", (1, 4)), builder.tensor("y", (1, 4))
+    builder.operator("RELU", [x], [y])
+    builder.metadata("TFLITE_METADATA", b"nonsense")
+    found = offer(tmp_path / "x.tflite", builder.build({"x": x}, {"y": y}))
+    assert found.notes == (
+        "its metadata is passed over: the model's metadata lacks the identifier M001",
+    )

@@ -13,6 +13,7 @@ from mesh.model import (
 from mesh.model.table import make_table
 from mesh.testing.model_builder import ModelBuilder
 from mesh.testing.models import residual_cnn, tiny_dense
+from mesh.testing.sequence_models import gated_cell, running_total, variable_filter
 
 
 def _diamond() -> Model:
@@ -136,3 +137,67 @@ def test_why_a_model_runs_only_whole_is_said() -> None:
     assert uncuttable_reason(_single("RELU")) == "it has a single layer"
     assert cut_points(_single("RELU")) == ()
     assert "'t1' crosses, which is empty" in (uncuttable_reason(_single("RELU", "ABS")) or "")
+
+
+def test_no_cut_parts_the_users_of_a_state() -> None:
+    cell, total = read_model(gated_cell()), read_model(running_total())
+
+    for model in (cell, total):
+        legal = {cut.layer for cut in cut_points(model)}
+        for bond in model.bonds:
+            assert legal.isdisjoint(range(bond.first + 1, bond.last + 1))
+        assert legal
+
+
+def test_a_cut_within_a_state_is_refused_by_its_name() -> None:
+    message = "layers 1 to 3 share variable 'total', which stays in one interpreter"
+
+    with pytest.raises(UnsupportedModelError, match=message):
+        stage_interface(read_model(running_total()), LayerRange(start=0, stop=2))
+
+
+def test_explicit_state_stays_at_the_stage_that_makes_it() -> None:
+    model = read_model(gated_cell())
+    first, second, third = (
+        stage_interface(model, LayerRange(start=start, stop=stop))
+        for start, stop in ((0, 2), (2, 14), (14, len(model.layers)))
+    )
+
+    assert second.state == model.state
+    assert first.state == third.state == ()
+    assert [spec.name for spec in second.consumed][-2:] == ["h", "c"]
+    assert {"h", "c"}.isdisjoint(spec.name for spec in second.received)
+    assert {"next_h", "next_c"} <= {spec.name for spec in second.produced}
+    assert "next_c" not in {spec.name for spec in second.sent}  # next_h is read by a later layer
+    assert third.received == second.sent
+
+
+def test_the_stage_with_the_hidden_state_says_so() -> None:
+    model = read_model(variable_filter())
+    told = [
+        stage_interface(model, LayerRange(start=at, stop=at + 1)).keeps_hidden_state
+        for at in range(len(model.layers))
+    ]
+
+    assert told == [False, False, True, False, False]
+
+
+def _shared_by_all() -> Model:
+    """A variable that the first layer reads and the last one writes."""
+    builder = ModelBuilder()
+    handle = builder.tensor("handle", (), "resource")
+    builder.operator("VAR_HANDLE", [], [handle], make_table("VarHandleOptions", shared_name="all"))
+    before, x, y = (builder.tensor(name, (1, 4)) for name in ("before", "x", "y"))
+    builder.operator("READ_VARIABLE", [handle], [before])
+    builder.operator("ADD", [x, before], [y], make_table("AddOptions"))
+    builder.operator("ASSIGN_VARIABLE", [handle, y], [])
+    return read_model(builder.build({"x": x}, {"y": y}))
+
+
+def test_where_state_spans_the_model_the_reason_names_it() -> None:
+    model = _shared_by_all()
+
+    assert cut_points(model) == ()
+    assert "layers 0 to 2 share variable 'all'" in (uncuttable_reason(model) or "")
+    whole = stage_interface(model, LayerRange(start=0, stop=3))
+    assert whole.keeps_hidden_state

@@ -1,5 +1,6 @@
 import random
 import struct
+import tracemalloc
 
 import pytest
 from hypothesis import given
@@ -9,10 +10,10 @@ from mesh.errors import InvalidModelError, ModelError, UnsupportedModelError
 from mesh.model import (
     LayerRange,
     Limits,
-    arena_bytes,
     cut_points,
     read_model,
     slice_model,
+    stage_memory,
     weight_bytes,
 )
 from mesh.model.decoder import decode
@@ -33,7 +34,7 @@ def _read(file: bytes) -> None:
         return
     whole = LayerRange(start=0, stop=len(model.layers))
     for layers in (whole, *(LayerRange(start=0, stop=cut.layer) for cut in cut_points(model)[:2])):
-        assert arena_bytes(model, layers) >= 0
+        assert stage_memory(model, layers).total_bytes > 0
         assert weight_bytes(model, layers) >= 0
         assert read_model(slice_model(model, layers)).layers
 
@@ -155,3 +156,30 @@ def test_vectors_that_overlap_are_damage() -> None:
 
     with pytest.raises(InvalidModelError, match="overlap"):
         decode(memoryview(_lead_all_to_the_last(file, 59)), Limits())
+
+
+def _operators_full_of_fields(count: int) -> bytes:
+    """Ten subgraphs that are one, and in it as many operators that are one."""
+    empty: dict[str, list[int]] = {
+        "inputs": [],
+        "outputs": [],
+        "intermediates": [],
+        "mutating_variable_inputs": [],
+    }
+    operator = make_table("Operator", opcode_index=0, custom_options=b"", **empty)
+    subgraphs = [make_table("SubGraph") for _ in range(9)]
+    subgraphs.append(make_table("SubGraph", operators=[operator] * count))
+    file = encode(make_table("Model", version=3, subgraphs=subgraphs))
+    return _lead_all_to_the_last(_lead_all_to_the_last(file, count), 10)
+
+
+def test_a_file_of_shared_tables_takes_little_memory() -> None:
+    file = _operators_full_of_fields(2000)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ModelError, match=r"overlap|fields than the limit"):
+            read_model(file)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < 16 << 20

@@ -1,17 +1,20 @@
 import struct
+from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
-from ai_edge_litert import schema_py_generated as generated
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mesh.model import Limits
+from mesh.model import Limits, read_model
 from mesh.model.decoder import decode
 from mesh.model.encoder import encode, encode_pieces
 from mesh.model.schema import FIELDS, TABLES, UNION_MEMBERS, Field, Kind
 from mesh.model.table import Table, make_table
 from mesh.testing.models import CnnDataType, residual_cnn, tiny_dense
+
+generated = pytest.importorskip("ai_edge_litert.schema_py_generated")
 
 _NUMBERS = {
     "b": st.integers(-(2**7), 2**7 - 1),
@@ -148,3 +151,21 @@ def test_wide_scalars_are_aligned() -> None:
 def test_a_value_of_the_wrong_type_is_a_programming_error() -> None:
     with pytest.raises(TypeError, match="description"):
         encode(Table("Model", {"description": 3.5}))
+
+
+def test_weights_that_do_not_fit_lie_beside_the_flatbuffer(
+    run_model: Callable[[bytes, list[Any]], list[Any]],
+) -> None:
+    root = decode(memoryview(tiny_dense()), Limits())
+
+    beside = b"".join(encode_pieces(root, max_weights_bytes=100))
+
+    buffers = decode(memoryview(beside), Limits()).tables("buffers")
+    assert all("data" not in table.values for table in buffers)
+    found, known = (
+        [bytes(content or b"") for content in read_model(file).buffers]
+        for file in (beside, tiny_dense())
+    )
+    assert found == known
+    x = np.linspace(-1, 1, 8, dtype=np.float32).reshape(1, 8)
+    assert np.array_equal(run_model(beside, [x]), run_model(tiny_dense(), [x]))

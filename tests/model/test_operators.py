@@ -8,7 +8,8 @@ from mesh.model.schema import OPERATOR_NAMES
     "names",
     [
         operators.CONTROL_FLOW,
-        operators.STATEFUL,
+        operators.HANDLE_MAKERS,
+        operators.HANDLE_USERS,
         operators.RUNTIME_ONLY,
         operators.SIZED_BY_VALUES,
         operators.SHAPE_SOURCES,
@@ -23,7 +24,7 @@ def test_every_name_is_an_operator_of_the_schema(names: frozenset[str]) -> None:
 def test_no_operator_is_refused_for_two_reasons() -> None:
     refused = [
         *operators.CONTROL_FLOW,
-        *operators.STATEFUL,
+        *operators.HANDLE_USERS,
         *operators.RUNTIME_ONLY,
         *operators.SIZED_BY_VALUES,
     ]

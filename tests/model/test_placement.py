@@ -1,7 +1,7 @@
 import pytest
 
 from mesh.errors import InvalidModelError, UnsupportedModelError
-from mesh.model.model import Operator, Tensor
+from mesh.model.model import Bond, Operator, Tensor
 from mesh.model.placement import Placement, place
 
 _TENSORS = tuple(
@@ -93,3 +93,62 @@ def test_each_tensor_is_made_once_and_before_it_is_read(
 def test_a_model_that_ignores_its_inputs_is_refused() -> None:
     with pytest.raises(UnsupportedModelError, match="depends on its inputs"):
         _place(("ABS", (8,), (1,)), outputs=(1,))
+
+
+_STATEFUL = [
+    ("VAR_HANDLE", (), (5,)),
+    ("READ_VARIABLE", (5,), (1,)),
+    ("ADD", (0, 1), (2,)),
+    ("ASSIGN_VARIABLE", (5, 2), ()),
+    ("ABS", (2,), (3,)),
+]
+
+
+def test_what_writes_a_state_is_needed_and_handles_are_copied() -> None:
+    numbered = [
+        Operator(index=at, name=name, version=1, inputs=inputs, outputs=made)
+        for at, (name, inputs, made) in enumerate(_STATEFUL)
+    ]
+    total = frozenset({"variable 'total'"})
+
+    placement = place(numbered, _TENSORS, [0], [3], handles={1: total, 3: total})
+
+    assert [op.name for op in placement.layers] == [
+        "READ_VARIABLE",
+        "ADD",
+        "ASSIGN_VARIABLE",
+        "ABS",
+    ]
+    assert [op.name for op in placement.copied] == ["VAR_HANDLE"]
+    assert placement.bonds == (Bond(what="variable 'total'", first=0, last=2, is_hidden=True),)
+
+
+def test_without_readers_nothing_is_written() -> None:
+    numbered = [
+        Operator(index=0, name="VAR_HANDLE", version=1, inputs=(), outputs=(5,)),
+        Operator(index=1, name="ASSIGN_VARIABLE", version=1, inputs=(5, 0), outputs=()),
+        Operator(index=2, name="ABS", version=1, inputs=(0,), outputs=(1,)),
+    ]
+
+    placement = place(numbered, _TENSORS, [0], [1], handles={1: frozenset({"variable 'v'"})})
+
+    assert [op.name for op in placement.layers] == ["ABS"]
+    assert placement.bonds == ()
+
+
+def _relu_pair(kept: int) -> Placement:
+    numbered = [
+        Operator(index=0, name="RELU", version=1, inputs=(0,), outputs=(1,)),
+        Operator(index=1, name="ADD", version=1, inputs=(1, 9), outputs=(2,)),
+        Operator(index=2, name="ABS", version=1, inputs=(2,), outputs=(3,)),
+    ]
+    return place(numbered, _TENSORS, [0, 9], [3, kept], pairs=[(9, kept)])
+
+
+def test_a_pair_ties_its_readers_to_its_maker() -> None:
+    assert _relu_pair(3).bonds == (Bond(what="state 't9'", first=1, last=2, is_hidden=False),)
+
+
+def test_state_that_is_not_computed_is_refused() -> None:
+    with pytest.raises(UnsupportedModelError, match="'t0' is not computed"):
+        _relu_pair(0)

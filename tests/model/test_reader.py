@@ -6,12 +6,20 @@ import numpy as np
 import pytest
 
 from mesh.errors import InvalidModelError, UnsupportedModelError
-from mesh.model import DataType, Limits, metadata_content, read_model
+from mesh.model import (
+    DataType,
+    LayerRange,
+    Limits,
+    metadata_content,
+    read_model,
+    stage_interface,
+)
 from mesh.model.decoder import decode
 from mesh.model.encoder import encode
 from mesh.model.table import Table, make_table
 from mesh.testing.model_builder import ModelBuilder
 from mesh.testing.models import residual_cnn, tiny_dense
+from mesh.testing.sequence_models import gated_cell, running_total, variable_filter
 
 
 def _decoded(file: bytes) -> Table:
@@ -113,7 +121,7 @@ def test_an_input_that_cannot_travel_is_refused() -> None:
     x, y = builder.tensor("x", (0, 4)), builder.tensor("y", (0, 4))
     builder.operator("RELU", [x], [y])
 
-    with pytest.raises(UnsupportedModelError, match="'x' has type FLOAT32 and 0 bytes"):
+    with pytest.raises(UnsupportedModelError, match=r"'x' has shape \[0, 4\] and so no content"):
         read_model(builder.build({"x": x}, {"y": y}))
 
 
@@ -125,3 +133,92 @@ def test_a_real_image_model_has_its_metadata(sample_model: Callable[[str], Path]
     assert [spec.shape for spec in model.inputs] == [(1, 224, 224, 3)]
     assert len(model.outputs) == 4
     assert metadata_content(model, "TFLITE_METADATA")
+
+
+def test_texts_cannot_be_inputs() -> None:
+    builder = ModelBuilder()
+    x, y = builder.tensor("x", (1,), "string"), builder.tensor("y", (1, 4))
+    builder.operator("RELU", [x], [y])
+
+    with pytest.raises(UnsupportedModelError, match="'x' has type STRING, which requests"):
+        read_model(builder.build({"x": x}, {"y": y}))
+
+
+def test_one_tensor_may_be_two_outputs() -> None:
+    builder = ModelBuilder()
+    x, y = builder.tensor("x", (1, 4)), builder.tensor("y", (1, 4))
+    builder.operator("RELU", [x], [y])
+    main = _decoded(builder.build({"x": x}, {"y": y}))
+    subgraph = main.tables("subgraphs")[0].replace(outputs=_indices(y, y))
+
+    model = read_model(encode(main.replace(subgraphs=(subgraph,))))
+
+    assert [spec.index for spec in model.outputs] == [y, y]
+    assert len({spec.name for spec in model.outputs}) == 2
+
+
+def test_declared_state_is_kept_from_clients() -> None:
+    model = read_model(gated_cell())
+
+    assert [spec.name for spec in model.inputs] == ["x"]
+    assert [spec.name for spec in model.outputs] == ["y"]
+    assert [(pair.input.name, pair.output.name) for pair in model.state] == [
+        ("h", "next_h"),
+        ("c", "next_c"),
+    ]
+    assert [spec.name for spec in model.graph_inputs] == ["x", "h", "c"]
+    assert [spec.name for spec in model.graph_outputs] == ["y", "next_h", "next_c"]
+    assert not model.keeps_hidden_state
+
+
+def test_without_a_declaration_state_is_an_input_and_an_output() -> None:
+    model = read_model(gated_cell(declares_state=False))
+
+    assert [spec.name for spec in model.inputs] == ["x", "h", "c"]
+    assert not model.state
+
+
+def test_a_model_is_more_than_its_state() -> None:
+    builder = ModelBuilder()
+    h, kept = builder.tensor("h", (1, 4)), builder.tensor("kept", (1, 4))
+    builder.operator("RELU", [h], [kept])
+    builder.metadata("edge_mesh.state", b'[["h", "kept"]]')
+
+    with pytest.raises(UnsupportedModelError, match="no inputs beside its state"):
+        read_model(builder.build({"h": h}, {"kept": kept}))
+
+
+@pytest.mark.parametrize("make", [variable_filter, running_total])
+def test_hidden_state_is_told(make: Callable[[], bytes]) -> None:
+    model = read_model(make())
+
+    assert model.keeps_hidden_state
+    assert not model.state
+
+
+def test_state_is_not_given_out_as_it_came() -> None:
+    builder = ModelBuilder()
+    x, h, kept = (builder.tensor(name, (1, 4)) for name in ("x", "h", "kept"))
+    builder.operator("ADD", [x, h], [kept], make_table("AddOptions"))
+    builder.metadata("edge_mesh.state", b'[["h", "kept"]]')
+
+    with pytest.raises(UnsupportedModelError, match="state input 'h' is an output as it is"):
+        read_model(builder.build({"x": x, "h": h}, {"y": h, "kept": kept}))
+
+
+def test_an_output_may_be_state_as_well() -> None:
+    builder = ModelBuilder()
+    x, h, y = (builder.tensor(name, (1, 4)) for name in ("x", "h", "y"))
+    builder.operator("ADD", [x, h], [y], make_table("AddOptions"))
+    builder.metadata("edge_mesh.state", b'[["h", "kept"]]')
+
+    root = _decoded(builder.build({"x": x, "h": h}, {"kept": y}))
+    main = root.tables("subgraphs")[0].replace(outputs=_indices(y, y))
+    maps = [make_table("TensorMap", name=name, tensor_index=y) for name in ("y", "kept")]
+    signature = root.tables("signature_defs")[0].replace(outputs=tuple(maps))
+    model = read_model(encode(root.replace(subgraphs=(main,), signature_defs=(signature,))))
+
+    assert [spec.name for spec in model.outputs] == ["y"]
+    assert [pair.output.name for pair in model.state] == ["kept"]
+    interface = stage_interface(model, LayerRange(start=0, stop=1))
+    assert [spec.index for spec in interface.produced] == [y]

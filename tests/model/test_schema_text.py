@@ -1,7 +1,9 @@
-from ai_edge_litert import schema_py_generated as generated
+import pytest
 
 from mesh.model.schema import OPERATOR_NAMES, TENSOR_TYPE_NAMES
-from mesh.model.schema_text import CORE_TABLES, OPTION_TABLES
+from mesh.model.schema_text import CORE_TABLES, METADATA_TABLES, OPTION_TABLES
+
+generated = pytest.importorskip("ai_edge_litert.schema_py_generated")
 
 
 def _numbers(enumeration: type) -> dict[str, int]:
@@ -21,8 +23,7 @@ def test_tensor_types_have_the_numbers_of_the_schema() -> None:
 
 
 def test_no_table_is_described_twice() -> None:
-    names = [
-        line.split()[0] for line in (CORE_TABLES + OPTION_TABLES).splitlines() if line[:1] > " "
-    ]
+    text = CORE_TABLES + OPTION_TABLES + METADATA_TABLES
+    names = [line.split()[0] for line in text.splitlines() if line[:1] > " "]
 
     assert len(set(names)) == len(names)

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ai_edge_litert import schema_py_generated as generated
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -27,8 +26,15 @@ from mesh.model import (
 from mesh.model.decoder import decode
 from mesh.model.encoder import encode
 from mesh.model.table import make_table
+from mesh.testing.evaluator import evaluate
 from mesh.testing.model_builder import ModelBuilder
 from mesh.testing.models import residual_cnn, tiny_dense
+from mesh.testing.plausible import plausible_inputs
+from mesh.testing.random_graphs import random_graph
+from mesh.testing.sequence_models import gated_cell, running_total, variable_filter
+from mesh.testing.staged import Run, Staged, Whole
+
+pytestmark = pytest.mark.runtime
 
 _FILES = {
     "float32": residual_cnn("float32"),
@@ -90,57 +96,67 @@ def test_every_cut_of_a_real_model(
     assert_same_bits(file, random.Random(name).sample(_ways(file, 3), 3))
 
 
-_UNARY = ("ABS", "RELU", "TANH", "LOGISTIC")
-_BINARY = {"ADD": "AddOptions", "MUL": "MulOptions", "SUB": "SubOptions"}
+_CHANCE = st.randoms(use_true_random=False)
 
 
-@st.composite
-def _graphs(draw: st.DrawFn) -> bytes:
-    """A random graph of up to twelve operators over two inputs, weights and earlier results."""
-    builder = ModelBuilder()
-    inputs = {name: builder.tensor(name, (1, 4)) for name in ("x", "y")}
-    weights = [builder.constant(f"w{i}", np.full((1, 4), i - 0.5, np.float32)) for i in range(2)]
-    made: list[int] = []
-    sources = [*inputs.values(), *weights]
-    for at in range(draw(st.integers(1, 12))):
-        result = builder.tensor(f"t{at}", (1, 4))
-        name = draw(st.sampled_from([*_UNARY, *_BINARY]))
-        reads = [draw(st.sampled_from(sources)) for _ in range(2 if name in _BINARY else 1)]
-        options = make_table(_BINARY[name]) if name in _BINARY else None
-        builder.operator(name, reads, [result], options)
-        made.append(result)
-        sources.append(result)
-    # An output that depends on both inputs, so that no graph is without layers.
-    total = builder.tensor("total", (1, 4))
-    builder.operator("ADD", [inputs["x"], inputs["y"]], [total], make_table("AddOptions"))
-    outputs = draw(st.lists(st.sampled_from([*made, inputs["x"]]), unique=True, max_size=3))
-    return builder.build(inputs, {f"o{tensor}": tensor for tensor in (*outputs, total)})
+def _evaluator(pieces: Sequence[bytes | memoryview]) -> Run:
+    part = read_model(b"".join(pieces))
+    return lambda inputs: evaluate(part, inputs)
+
+
+def _some_cuts(model: Model, chance: random.Random) -> list[int]:
+    layers = [cut.layer for cut in cut_points(model)]
+    return sorted(chance.sample(layers, chance.randint(0, min(len(layers), 5))))
 
 
 @settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@given(file=_graphs(), chance=st.randoms(use_true_random=False))
-def test_stages_of_any_graph_give_the_whole(
-    file: bytes, chance: random.Random, assert_same_bits: Check
-) -> None:
-    model = read_model(file)
-    cuts = cut_points(model)
-    chosen = sorted(chance.sample([cut.layer for cut in cuts], min(len(cuts), 3)))
-    assert_same_bits(file, [chosen])
+@given(chance=_CHANCE)
+def test_stages_of_any_graph_give_the_whole(chance: random.Random, assert_same_bits: Check) -> None:
+    file = random_graph(chance)
+    assert_same_bits(file, [_some_cuts(read_model(file), chance)])
 
-    bounds = (0, *chosen, len(model.layers))
-    ranges = [LayerRange(start=a, stop=b) for a, b in itertools.pairwise(bounds)]
-    interfaces = [stage_interface(model, layers) for layers in ranges]
-    assert sum(len(layers) for layers in ranges) == len(model.layers)
-    by_layer = {cut.layer: cut for cut in cuts}
-    for layers, interface in zip(ranges[:-1], interfaces, strict=False):
-        sent_bytes = sum(spec.size_bytes for spec in interface.sent)
-        assert sent_bytes == by_layer[layers.stop].live_bytes
+
+@settings(max_examples=300, deadline=None)
+@given(chance=_CHANCE)
+def test_what_is_sent_at_a_cut_is_what_crosses_it(chance: random.Random) -> None:
+    file = random_graph(chance)
+    model = read_model(file)
+    cuts = _some_cuts(model, chance)
+    inputs = plausible_inputs(model, 1)
+    live_bytes = {cut.layer: cut.live_bytes for cut in cut_points(model)}
+
+    staged = Staged(model, cuts, _evaluator)
+    outputs = staged.step(inputs)
+
+    whole = Whole(model, file, _evaluator).step(inputs)
+    assert [found.tobytes() for found in outputs] == [wanted.tobytes() for wanted in whole]
+    assert staged.sent_bytes[:-1] == [live_bytes[cut] for cut in cuts]
+
+
+@settings(max_examples=100, deadline=None)
+@given(chance=_CHANCE)
+def test_each_layer_lies_in_exactly_one_stage(chance: random.Random) -> None:
+    model = read_model(random_graph(chance))
+    bounds = (0, *_some_cuts(model, chance), len(model.layers))
+    parts = [
+        read_model(slice_model(model, LayerRange(start=start, stop=stop)))
+        for start, stop in itertools.pairwise(bounds)
+    ]
+
+    def layers(one: Model) -> list[tuple[str, list[str]]]:
+        """Each layer with the names of what it makes, which are unique here."""
+        return [(op.name, [one.tensors[at].name for at in op.outputs]) for op in one.layers]
+
+    assert [layer for part in parts for layer in layers(part)] == layers(model)
+    copies = {op.name for part in parts for op in part.copied}
+    assert copies <= {op.name for op in model.copied}
 
 
 def _operators(file: bytes) -> list[tuple[int, int, dict[str, object]]]:
     """(code, version, options) of each operator, as the generated schema reads them."""
+    generated = pytest.importorskip("ai_edge_litert.schema_py_generated")
     model = generated.ModelT.InitFromPackedBuf(file)
     codes = [(code.builtinCode, code.version) for code in model.operatorCodes]
     return [
@@ -286,3 +302,63 @@ def test_a_slice_of_a_slice_is_the_slice() -> None:
     again = slice_model(part, LayerRange(start=1, stop=4))
 
     assert _operators(again) == _operators(slice_model(model, LayerRange(start=3, stop=6)))
+
+
+CheckSteps = Callable[[bytes, Sequence[int], Sequence[Sequence[Any]]], None]
+
+
+@pytest.mark.parametrize("make", [gated_cell, running_total, variable_filter])
+def test_state_advances_in_stages_as_in_the_whole(
+    make: Callable[[], bytes], assert_same_steps: CheckSteps
+) -> None:
+    file = make()
+    random_state = np.random.default_rng(3)
+    steps = [[random_state.uniform(-1, 1, (1, 8)).astype(np.float32)] for _ in range(8)]
+    cuts = [cut.layer for cut in cut_points(read_model(file))]
+
+    for way in ([], *([cut] for cut in cuts), cuts):
+        assert_same_steps(file, way, steps)
+
+
+@pytest.mark.samples
+def test_a_real_model_that_streams_gives_the_same_bits_at_every_step(
+    sample_model: Callable[[str], Path], assert_same_steps: CheckSteps
+) -> None:
+    file = sample_model("okay_nabu").read_bytes()
+    random_state = np.random.default_rng(5)
+    steps = [[random_state.integers(-40, 40, (1, 3, 40)).astype(np.int8)] for _ in range(20)]
+    cuts = [cut.layer for cut in cut_points(read_model(file))]
+
+    assert len(cuts) == 6
+    for way in (*([cut] for cut in cuts), cuts):
+        assert_same_steps(file, way, steps)
+
+
+def test_a_slice_sets_only_the_variables_that_it_uses() -> None:
+    model = read_model(running_total())
+    without, within = (
+        read_model(slice_model(model, LayerRange(start=start, stop=stop)))
+        for start, stop in ((0, 1), (1, 4))
+    )
+
+    assert len(without.root.tables("subgraphs")) == 1
+    assert not without.keeps_hidden_state
+    assert len(within.root.tables("subgraphs")) == 2
+    assert [operator.name for operator in within.initialisers[0].operators] == [
+        "VAR_HANDLE",
+        "ASSIGN_VARIABLE",
+    ]
+
+
+def test_a_tensor_that_is_two_outputs_leaves_the_slice_once(assert_same_bits: Check) -> None:
+    root = decode(memoryview(_FILES["dense"]), Limits())
+    main = root.tables("subgraphs")[0]
+    twice = make_table("SubGraph", outputs=main.integers("outputs") * 2).values
+    file = encode(root.replace(subgraphs=(main.replace(**twice),)))
+    model = read_model(file)
+
+    interface = stage_interface(model, LayerRange(start=2, stop=3))
+
+    assert len(interface.sent) == 2
+    assert len(interface.produced) == 1
+    assert len(read_model(slice_model(model, LayerRange(start=2, stop=3))).outputs) == 1

@@ -1,3 +1,5 @@
+import itertools
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,19 +27,16 @@ def _tensor(**changes: Any) -> Tensor:
         ("CUSTOM:Landmarks", {}, r"CUSTOM:Landmarks\) is a custom operator"),
         ("IF", {}, "control flow"),
         ("WHILE", {}, "control flow"),
-        ("CALL_ONCE", {}, "control flow"),
-        ("VAR_HANDLE", {}, "state"),
-        ("SVDF", {"mutating_variable_inputs": [False, True]}, "state"),
-        ("DELEGATE", {}, "runtime"),
+        ("DELEGATE", {}, "put there by a delegate"),
         ("WHERE", {}, "size depends on values"),
-        ("ADD", {"custom_options": b"x"}, "custom options"),
-        ("ADD", {"large_custom_options_offset": 9}, "custom options"),
+        ("ADD", {"custom_options": b"x"}, "options of a custom operator"),
+        ("ADD", {"large_custom_options_offset": 9}, "options of a custom operator"),
     ],
 )
 def test_an_operator_is_refused_by_name_and_reason(
     name: str, fields: dict[str, Any], reason: str
 ) -> None:
-    operator = Operator(index=4, name=name, version=1, inputs=(), outputs=())
+    operator = Operator(index=4, name=name, version=1, inputs=(0, 1), outputs=(2,))
 
     with pytest.raises(UnsupportedModelError, match=rf"operator 4 \(.*{reason}"):
         check_operators([operator], [make_table("Operator", **fields)])
@@ -46,9 +45,7 @@ def test_an_operator_is_refused_by_name_and_reason(
 @pytest.mark.parametrize(
     ("changes", "fields", "reason"),
     [
-        ({}, {"is_variable": True}, "variable"),
-        ({"type_name": "RESOURCE"}, {}, "RESOURCE"),
-        ({"type_name": "STRING"}, {}, "STRING"),
+        ({"type_name": "VARIANT"}, {}, "VARIANT"),
         ({}, {"external_buffer": 1}, "another file"),
         ({}, {"shape_signature": [1, -1]}, "not fixed"),
         ({"shape": (-1, 2)}, {}, "not fixed"),
@@ -99,10 +96,37 @@ def test_constants_have_all_their_content(content: bytes | None) -> None:
         check_constants([_tensor()], [make_table("Tensor")], buffers)
 
 
-def test_sparse_and_empty_constants_are_sound() -> None:
-    sparse = make_table("Tensor", sparsity=make_table("SparsityParameters"))
+def _texts(*texts: bytes) -> memoryview:
+    """The layout of string_util.h."""
+    ends = list(itertools.accumulate((len(t) for t in texts), initial=4 * (len(texts) + 2)))
+    return memoryview(struct.pack(f"<{len(texts) + 2}i", len(texts), *ends) + b"".join(texts))
 
-    check_constants([_tensor()], [sparse], [None, memoryview(b"123")])
+
+def _check_texts(content: memoryview) -> None:
+    tensor = _tensor(type_name="STRING", size_bytes=0)
+    check_constants([tensor], [make_table("Tensor")], [None, content])
+
+
+def test_texts_lie_within_their_constant() -> None:
+    _check_texts(_texts(b"cat", b"dog"))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        _texts(b"cat"),
+        _texts(b"cat", b"dog")[:-1],
+        struct.pack("<4i", 2, 16, 99, 16),
+        struct.pack("<4i", 2, 16, 8, 16),
+    ],
+)
+def test_texts_that_lie_elsewhere_are_damage(content: bytes) -> None:
+    with pytest.raises(InvalidModelError, match="'odd' does not hold 2 texts"):
+        _check_texts(memoryview(content))
+
+
+def test_empty_constants_are_sound() -> None:
     check_constants([_tensor(size_bytes=0)], [make_table("Tensor")], [None, None])
 
 
@@ -115,7 +139,7 @@ def _one_operator(name: str, **tensor_fields: Any) -> bytes:
 
 
 @pytest.mark.parametrize(
-    "file", [_one_operator("IF"), _one_operator("RELU", is_variable=True), _one_operator("WHERE")]
+    "file", [_one_operator("IF"), _one_operator("RELU", external_buffer=1), _one_operator("WHERE")]
 )
 def test_the_reader_refuses_what_the_checks_refuse(file: bytes) -> None:
     with pytest.raises(UnsupportedModelError):
@@ -143,7 +167,6 @@ def test_a_constant_of_the_wrong_size_is_damage() -> None:
     [
         ("hey_jarvis", r"\(IF\)"),
         ("melspectrogram", "not fixed"),
-        ("okay_nabu", r"\(CALL_ONCE\)|\(VAR_HANDLE\)"),
         ("face_landmark_with_attention", "CUSTOM:Landmarks2TransformMatrix"),
     ],
 )

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from mesh.model.tensor import DataType, LayerRange, StageInterface, TensorSpec
+from mesh.errors import UnsupportedModelError
+from mesh.model.tensor import DataType, LayerRange, StageInterface, StatePair, TensorSpec
 
 
 @pytest.mark.parametrize("data_type", DataType)
@@ -36,3 +37,14 @@ def test_interfaces_with_the_same_tensors_are_equal() -> None:
     one = StageInterface(received=(spec,), consumed=(spec,), produced=(), sent=(spec,))
 
     assert one == StageInterface(received=(spec,), consumed=(spec,), produced=(), sent=(spec,))
+
+
+def _spec(shape: tuple[int, ...], data_type: DataType = DataType.FP32) -> TensorSpec:
+    return TensorSpec(index=0, name="h", data_type=data_type, shape=shape)
+
+
+def test_state_is_of_one_type_and_shape() -> None:
+    assert StatePair(input=_spec((1, 4)), output=_spec((1, 4))).output.shape == (1, 4)
+    for other in (_spec((4, 1)), _spec((1, 4), DataType.INT32)):
+        with pytest.raises(UnsupportedModelError, match="pair an input and an output of one type"):
+            StatePair(input=_spec((1, 4)), output=other)
