@@ -72,7 +72,7 @@ class Board:
         return DeviceStatus(
             load_1min=self._load_1min(),
             temperature_c=temperature_c,
-            memory_available_bytes=self._memory_available_bytes(),
+            memory_available_bytes=self.memory_available_bytes(),
             throttled=self._sensors.throttled(profile.thermal, temperature_c),
         )
 
@@ -114,7 +114,8 @@ class Board:
     def _memory_info(self) -> dict[str, int]:
         return parse_meminfo(read_text(self._root / "proc/meminfo") or "")
 
-    def _memory_available_bytes(self) -> int:
+    def memory_available_bytes(self) -> int:
+        """What this process may still take; 0 where the machine does not say."""
         left = [max(0, limit - use) for limit, use in memory_limits(self._root)]
         return min([self._memory_info().get("MemAvailable", 0), *left])
 

@@ -7,11 +7,15 @@ stages within 1.4–7.5 %.
 
 import math
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
+from typing import TypeAlias
 
 MAX_CHUNKS = 12
+
+Chunk: TypeAlias = tuple[int, int]
+"""Layers [start, stop), at boundaries."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,12 +55,47 @@ def _nearest(increasing: Sequence[float], target: float) -> int:
     return min(candidates, key=lambda place: abs(increasing[place] - target))
 
 
-def halves(chunks: Sequence[int]) -> tuple[tuple[int, int], ...]:
-    """Two ranges that cover the chunks; none where there are fewer than four."""
-    if len(chunks) < 5:
+def able_chunks(
+    boundaries: Sequence[int],
+    efforts: Sequence[float],
+    unable: Collection[tuple[int, int]],
+    limit: int = MAX_CHUNKS,
+) -> tuple[Chunk, ...]:
+    """The chunks to time, in order, where the layers [start, stop) of `unable` cannot be loaded."""
+    ends = {end for layers in unable for end in layers}
+    cuts = sorted({*choose_chunks(boundaries, efforts, limit), *ends})
+    return tuple(
+        (start, stop)
+        for start, stop in pairwise(cuts)
+        if not any(first <= start and stop <= last for first, last in unable)
+    )
+
+
+def split(boundaries: Sequence[int], chunk: Chunk) -> tuple[Chunk, ...]:
+    """The chunk as two of about as many pieces; none where it is one piece."""
+    start, stop = chunk
+    inner = [cut for cut in boundaries if start < cut < stop]
+    if not inner:
         return ()
-    middle = chunks[len(chunks) // 2]
-    return ((chunks[0], middle), (middle, chunks[-1]))
+    middle = inner[len(inner) // 2]
+    return ((start, middle), (middle, stop))
+
+
+def longest_run(chunks: Sequence[Chunk]) -> tuple[Chunk, ...]:
+    """The most chunks that follow each other without a gap; the first of several such runs."""
+    longest, run = tuple[Chunk, ...](), tuple[Chunk, ...]()
+    for chunk in chunks:
+        run = (*run, chunk) if run and run[-1][1] == chunk[0] else (chunk,)
+        longest = max(longest, run, key=len)
+    return longest
+
+
+def halves(chunks: Sequence[Chunk]) -> tuple[Chunk, ...]:
+    """Two ranges that cover chunks which follow each other; none where there are fewer than four."""
+    if len(chunks) < 4:
+        return ()
+    middle = chunks[(len(chunks) + 1) // 2][0]
+    return ((chunks[0][0], middle), (middle, chunks[-1][1]))
 
 
 def slice_constant_s(parts: Sequence[float], merged: Sequence[float]) -> float:
@@ -74,20 +113,20 @@ def slice_constant_s(parts: Sequence[float], merged: Sequence[float]) -> float:
 def spread_over_pieces(
     boundaries: Sequence[int],
     efforts: Sequence[float],
-    chunks: Sequence[int],
+    chunks: Sequence[Chunk],
     chunk_s: Sequence[float],
-) -> tuple[float, ...]:
+) -> tuple[float | None, ...]:
     """Seconds of each piece between neighbouring boundaries: its chunk's, by its share of the effort.
 
-    The guess decides only how time is shared inside a chunk, never how much there is in all.
+    None for a piece of no chunk. The guess decides only how time is shared inside a chunk, never
+    how much there is in all.
     """
     reached = [0.0, *accumulate(efforts)]
-    times: list[float] = []
-    for (start, stop), seconds in zip(pairwise(chunks), chunk_s, strict=True):
+    times: dict[int, float] = {}
+    for (start, stop), seconds in zip(chunks, chunk_s, strict=True):
         inside = [cut for cut in boundaries if start <= cut <= stop]
         weights = [reached[end] - reached[begin] for begin, end in pairwise(inside)]
         total = math.fsum(weights)
-        times += [
-            seconds * (weight / total if total > 0 else 1 / len(weights)) for weight in weights
-        ]
-    return tuple(times)
+        for begin, weight in zip(inside, weights, strict=False):
+            times[begin] = seconds * (weight / total if total > 0 else 1 / len(weights))
+    return tuple(times.get(begin) for begin in boundaries[:-1])

@@ -14,6 +14,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
+from mesh.fleet.bars import Bar, bar, still_barred
 from mesh.fleet.facts import (
     Standing,
     known_links,
@@ -35,7 +36,7 @@ from mesh.fleet.reconcile import newer
 from mesh.fleet.view import View
 from mesh.ids import ModelId, NodeId
 from mesh.planning import Explanation, Problem, Solution
-from mesh.wire.documents import Plan, PlanPhase, PlanProblem
+from mesh.wire.documents import MAX_BAR_CHARS, BarredNode, Plan, PlanPhase, PlanProblem
 
 SETTLE_S = 30.0
 """How long nodes that are still measuring are waited for before planning goes on without them."""
@@ -43,8 +44,6 @@ SPLIT_SETTLE_S = 120.0
 """… while there are fewer than the stages asked for."""
 PREPARE_S = 60.0
 """How long stages may take to load before the plan is given up."""
-BAR_S = 300.0
-"""How long a node that failed with a model is left out of it: memory and disks recover."""
 _LATE = f"its stage was not loaded within {PREPARE_S:.0f} s"
 
 
@@ -85,16 +84,8 @@ class Basis:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bar:
-    """Why a node is left out, and until when."""
-
-    why: str
-    until_s: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Track:
-    """Where one model stands."""
+    """Where one model stands; `records` = the last bar of each node that is still there."""
 
     phase: Phase = Phase.UNPLANNED
     since_s: float = 0.0
@@ -102,6 +93,7 @@ class Track:
     basis: Basis | None = None
     next_plan: Plan | None = None
     barred: Mapping[NodeId, Bar] = field(default_factory=dict)
+    records: Mapping[NodeId, Bar] = field(default_factory=dict)
     problem: str | None = None
 
 
@@ -127,6 +119,14 @@ class Coordinator:
             PlanProblem(model_id=model_id, reason=track.problem)
             for model_id, track in sorted(self._tracks.items())
             if track.problem is not None
+        )
+
+    def barred(self) -> tuple[BarredNode, ...]:
+        """Who is left out of which model."""
+        return tuple(
+            BarredNode(model_id=model_id, node_id=node_id, reason=one.why[:MAX_BAR_CHARS])
+            for model_id, track in sorted(self._tracks.items())
+            for node_id, one in sorted(track.barred.items())
         )
 
     def step(
@@ -222,23 +222,17 @@ def _advance(track: Track, now: _Situation) -> tuple[Track, Instruction | None]:
         return track, None
     if track.next_plan is not None:
         return _watch_preparation(track, track.next_plan, now)
-    return _consider(replace(track, barred=_bars(track, now)), now)
-
-
-def _bars(track: Track, now: _Situation) -> Mapping[NodeId, Bar]:
-    """Who is left out now. A node that went and came back, or served its time, gets another chance."""
-    kept = {
-        node_id: bar
-        for node_id, bar in track.barred.items()
-        if node_id in now.ready and now.now_s < bar.until_s
-    }
     failing = broken(now.view, now.live)
-    return {**_bar({n: why for n, why in failing.items() if n not in track.barred}, now), **kept}
+    track = _barring(track, {n: why for n, why in failing.items() if n not in track.barred}, now)
+    return _consider(track, now)
 
 
-def _bar(failed: Mapping[NodeId, str], now: _Situation) -> dict[NodeId, Bar]:
-    until_s = now.now_s + BAR_S
-    return {node_id: Bar(why=why, until_s=until_s) for node_id, why in failed.items()}
+def _barring(track: Track, failed: Mapping[NodeId, str], now: _Situation) -> Track:
+    """The track with who failed left out, beside those whose bar still holds."""
+    new = bar(failed, track.records, now_s=now.now_s)
+    kept = still_barred(track.barred, now.ready, now_s=now.now_s)
+    records = {n: one for n, one in track.records.items() if n in now.ready}
+    return replace(track, barred={**kept, **new}, records={**records, **new})
 
 
 def _consider(track: Track, now: _Situation) -> tuple[Track, Instruction | None]:
@@ -280,14 +274,14 @@ def _standing(track: Track, now: _Situation, *, need_links: bool) -> Standing:
         now.facts.model_id,
         now.facts.pieces,
         ready=now.ready,
-        barred={node_id: bar.why for node_id, bar in track.barred.items()},
+        barred={node_id: one.why for node_id, one in track.barred.items()},
         need_links=need_links,
     )
 
 
 def _patience_s(now: _Situation, who: Standing) -> float:
     """A split that was asked for is worth waiting for nodes."""
-    wanted = min(now.facts.min_stages, len(now.facts.pieces.weight_bytes), len(now.ready))
+    wanted = min(now.facts.min_stages, len(now.facts.pieces), len(now.ready))
     return SPLIT_SETTLE_S if wanted > 1 and len(who.eligible) < wanted else SETTLE_S
 
 
@@ -323,8 +317,7 @@ def _watch_preparation(
     late = missing if now.now_s - track.since_s > PREPARE_S else ()
     failed = broken(now.view, plan) or dict.fromkeys(late, _LATE)
     if failed:
-        barred = {**track.barred, **_bar(failed, now)}
-        return _idle(replace(track, barred=barred, basis=None), now.now_s), None
+        return _idle(replace(_barring(track, failed, now), basis=None), now.now_s), None
     if track.phase is Phase.PREPARING and not missing:
         return replace(track, phase=Phase.CHECKING, since_s=now.now_s), Check(plan=plan)
     return track, None

@@ -1,6 +1,6 @@
 """What this node has been told by all nodes, itself included: a fold over their documents."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -68,6 +68,21 @@ def learn(view: View, topic: FactTopic, payload: bytes) -> View:
             node = NodeView()  # what it said in an earlier life is over
         node = replace(node, **{name: value})
     return {**view, topic.node_id: node}
+
+
+def sources(
+    view: View, present: Collection[NodeId], model_id: ModelId, me: NodeId
+) -> dict[str, str]:
+    """The HTTP addresses of the other present nodes that hold the model, by the nodes' names and ids."""
+    return {
+        f"{node.advert.name} ({node_id})": node.advert.http_url
+        for node_id, node in sorted(view.items())
+        if node_id != me
+        and node_id in present
+        and node.advert is not None
+        and node.holdings is not None
+        and model_id in node.holdings.held
+    }
 
 
 def forget(view: View, node_id: NodeId) -> View:

@@ -9,7 +9,10 @@ from mesh.planning.ticks import NEVER, to_ticks
 
 
 def compute_ticks(node: PlanNode, layers: LayerRange) -> int:
-    return to_ticks(node.stage_s) + sum(map(to_ticks, node.layer_s[layers.start : layers.stop]))
+    """NEVER where it cannot run one of the layers."""
+    if node.last_gap(layers) is not None:
+        return NEVER
+    return to_ticks(node.stage_s) + sum(map(to_ticks, node.times_s[layers.start : layers.stop]))
 
 
 def memory_ticks(problem: Problem, layers: LayerRange) -> int:

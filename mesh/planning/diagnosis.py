@@ -1,4 +1,4 @@
-"""Why no plan exists, as one sentence: stages, latency bound, memory or links. Decides nothing else."""
+"""Why no plan exists, as one sentence: stages, latency, memory, operators or links. Decides nothing else."""
 
 import math
 from collections.abc import Callable
@@ -9,6 +9,7 @@ from mesh.planning import wording
 from mesh.planning.costs import memory_ticks
 from mesh.planning.evaluation import Assignment, evaluate
 from mesh.planning.grid import build_grid
+from mesh.planning.limited import limited_nodes
 from mesh.planning.limits import Limits
 from mesh.planning.problem import Objective, Problem
 from mesh.planning.reach import can_run
@@ -34,6 +35,8 @@ def explain_infeasible(problem: Problem, find: Find) -> str:
         )
     if _can_run(_with_more_memory(unbound, _ample_bytes(problem))):
         return _memory_sentence(unbound, find)
+    if _can_run(_with_more_memory(_without_gaps(unbound), _ample_bytes(problem))):
+        return _unable_sentence(problem)
     return _link_sentence(problem)
 
 
@@ -58,6 +61,21 @@ def _with_more_memory(problem: Problem, more_bytes: float) -> Problem:
         replace(node, memory_bytes=node.memory_bytes + more_bytes) for node in problem.nodes
     )
     return replace(problem, nodes=nodes)
+
+
+def _without_gaps(problem: Problem) -> Problem:
+    nodes = tuple(replace(node, layer_s=node.times_s) for node in problem.nodes)
+    return replace(problem, nodes=nodes)
+
+
+def _unable_sentence(problem: Problem) -> str:
+    """Who cannot run what, by node id."""
+    limited = limited_nodes(problem)
+    reasons = [f"{problem.label(one.node_id)}: {one.reason}" for one in limited]
+    return (
+        f"no plan avoids what the nodes' runtimes cannot run: {'; '.join(reasons)}; "
+        "add a node with a newer runtime"
+    )
 
 
 def _can_run(problem: Problem) -> bool:

@@ -32,7 +32,7 @@ def evaluate(problem: Problem, assignment: Assignment) -> Solution:
     """The figures of a plan, whether or not it keeps the latency bound and the number of stages.
 
     Raises: UsageError when the stages do not cover the layers in order on different known nodes,
-    InfeasibleError when a stage does not fit or there is no link.
+    InfeasibleError when a node cannot run its stage, a stage does not fit or there is no link.
     """
     nodes = _checked_nodes(problem, assignment)
     computes = [_compute(node, layers) for node, (_, layers) in zip(nodes, assignment, strict=True)]
@@ -76,8 +76,18 @@ def _checked_nodes(problem: Problem, assignment: Assignment) -> list[PlanNode]:
         raise UsageError(f"node {missing[0]} of the plan is not part of the problem")
     nodes = [known[node_id] for node_id, _ in assignment]
     for node, (_, layers) in zip(nodes, assignment, strict=True):
+        _require_able(problem, node, layers)
         _require_memory(problem, node, layers)
     return nodes
+
+
+def _require_able(problem: Problem, node: PlanNode, layers: LayerRange) -> None:
+    gap = node.last_gap(layers)
+    if gap is not None:
+        raise InfeasibleError(
+            f"{problem.label(node.node_id)} cannot run layer {gap}"
+            f"{f' ({node.unable})' if node.unable else ''}: give it layers without that one"
+        )
 
 
 def _require_memory(problem: Problem, node: PlanNode, layers: LayerRange) -> None:

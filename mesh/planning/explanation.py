@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from mesh.errors import InfeasibleError
 from mesh.planning import wording
 from mesh.planning.left_out import LeftOut, left_out_nodes
+from mesh.planning.limited import Limited, limited_nodes
 from mesh.planning.problem import Objective, Problem
 from mesh.planning.solution import Solution
 from mesh.planning.solver import rank, solve
@@ -24,6 +25,7 @@ class Explanation:
     why_no_single: str
     why_no_pipeline: str
     left_out: tuple[LeftOut, ...]
+    limited: tuple[Limited, ...]
     verdict: str
 
 
@@ -39,6 +41,7 @@ def explain(problem: Problem, solution: Solution) -> Explanation:
         why_no_single=why_no_single,
         why_no_pipeline=why_no_pipeline,
         left_out=left_out_nodes(problem, solution, is_best=is_best),
+        limited=limited_nodes(problem),
         verdict="",
     )
     verdict = _best_verdict(problem, explanation) if is_best else _given_verdict(problem, solution)

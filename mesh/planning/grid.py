@@ -18,9 +18,10 @@ from mesh.planning.ticks import NEVER, to_ticks
 class Kind:
     """Nodes that any plan may swap without changing a figure (shared machines aside), sorted by id.
 
-    `until[i]` = ticks of layers [0, i); a stage takes `stage` more. A stage [start, stop) fits into
-    memory when start ≥ `first_fit[stop]` and, where `gaps` is given, bit start of `gaps[stop]` is
-    set: frames held at boundaries may make a shorter stage need more than a longer one.
+    `until[i]` = ticks of layers [0, i); a stage takes `stage` more. A stage [start, stop) fits (into
+    memory, and holds no layer that the nodes cannot run) when start ≥ `first_fit[stop]` and, where
+    `gaps` is given, bit start of `gaps[stop]` is set: frames held at boundaries may make a shorter
+    stage need more than a longer one.
     """
 
     node_ids: tuple[NodeId, ...]
@@ -130,7 +131,12 @@ def _hops(
 
 def _kind(problem: Problem, group: Sequence[PlanNode]) -> Kind:
     node = group[0]
-    fits = _fits(problem, to_ticks(node.memory_bytes))
+    fits = [
+        mask >> able << able
+        for mask, able in zip(
+            _fits(problem, to_ticks(node.memory_bytes)), _first_able(node), strict=True
+        )
+    ]
     first_fit = tuple(_lowest(mask, stop) for stop, mask in enumerate(fits))
     whole = all(mask == (1 << stop) - (1 << first_fit[stop]) for stop, mask in enumerate(fits))
     rising = all(one <= other for one, other in pairwise(first_fit))
@@ -138,11 +144,17 @@ def _kind(problem: Problem, group: Sequence[PlanNode]) -> Kind:
     lowered = tuple(reversed(list(accumulate(reversed(first_fit), min))))
     return Kind(
         node_ids=tuple(node.node_id for node in group),
-        until=tuple(accumulate(map(to_ticks, node.layer_s), initial=0)),
+        until=tuple(accumulate(map(to_ticks, node.times_s), initial=0)),
         stage=to_ticks(node.stage_s),
         first_fit=lowered,
         gaps=None if whole and rising else tuple(fits),
     )
+
+
+def _first_able(node: PlanNode) -> list[int]:
+    """For each stop the first start of a stage that the node can run."""
+    barriers = (layer + 1 if time is None else 0 for layer, time in enumerate(node.layer_s))
+    return list(accumulate(barriers, max, initial=0))
 
 
 def _lowest(mask: int, otherwise: int) -> int:

@@ -12,6 +12,7 @@ from mesh.planning.solver import solve
 
 
 class WhyLeftOut(Enum):
+    UNABLE = "unable"
     MEMORY = "memory"
     NO_LINK = "no link"
     LATENCY_BOUND = "latency bound"
@@ -57,7 +58,8 @@ def _hindered(problem: Problem) -> dict[NodeId, WhyLeftOut]:
     for kind in build_grid(problem).kinds:
         if all(first == stop for stop, first in enumerate(kind.first_fit)):
             hindered |= dict.fromkeys(kind.node_ids, WhyLeftOut.MEMORY)
-    return hindered
+    unable = [node.node_id for node in problem.nodes if set(node.layer_s) == {None}]
+    return hindered | dict.fromkeys(unable, WhyLeftOut.UNABLE)
 
 
 def _reached(problem: Problem, pairs: list[tuple[NodeId, NodeId]]) -> set[NodeId]:
@@ -86,6 +88,7 @@ def _limited(problem: Problem) -> dict[NodeId, WhyLeftOut]:
 def _sentence(problem: Problem, node_id: NodeId, why: WhyLeftOut) -> str:
     better = "answers sooner" if problem.objective is Objective.LATENCY else "is faster"
     reasons = {
+        WhyLeftOut.UNABLE: "can run none of the layers",
         WhyLeftOut.MEMORY: "has not enough memory for even one layer",
         WhyLeftOut.NO_LINK: "has no link by which a request could come and go on",
         WhyLeftOut.LATENCY_BOUND: "would raise the throughput, but answers would miss the latency bound",

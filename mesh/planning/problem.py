@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from mesh.ids import NodeId
+from mesh.model.tensor import LayerRange
 
 MAX_NODES = 1024
 MAX_LAYERS = 4096
@@ -24,25 +25,37 @@ class Objective(Enum):
 class PlanNode:
     """One candidate: `layer_s[i]` seconds for layer i, plus `stage_s` once per stage (copies, calls).
 
+    None instead of seconds: it cannot run the layer, and no stage over it; `unable` says why.
     `name` is what sentences call it; empty = its id. `host_id` is shared by nodes on one machine,
     whose `host_cores` they share; empty = a machine of its own. Raises: ValueError.
     """
 
     node_id: NodeId
-    layer_s: tuple[float, ...]
+    layer_s: tuple[float | None, ...]
     stage_s: float
     memory_bytes: float
     threads: int = 1
     host_id: str = ""
     host_cores: int = 1
     name: str = ""
+    unable: str = ""
 
     def __post_init__(self) -> None:
-        _require_finite(f"layer_s of {self.node_id}", self.layer_s)
+        _require_finite(f"layer_s of {self.node_id}", self.times_s)
         _require_finite(f"stage_s of {self.node_id}", [self.stage_s])
         _require_finite(f"memory_bytes of {self.node_id}", [self.memory_bytes])
         if self.threads < 1 or self.host_cores < 1:
             raise ValueError(f"threads and host_cores of {self.node_id} must be at least 1")
+
+    @property
+    def times_s(self) -> tuple[float, ...]:
+        """`layer_s` with 0 for what it cannot run."""
+        return tuple(0.0 if seconds is None else seconds for seconds in self.layer_s)
+
+    def last_gap(self, layers: LayerRange) -> int | None:
+        """The last of these layers that it cannot run; None where it can run them all."""
+        inside = range(layers.stop - 1, layers.start - 1, -1)
+        return next((layer for layer in inside if self.layer_s[layer] is None), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

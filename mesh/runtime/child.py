@@ -1,7 +1,8 @@
 """The process of one interpreter, `python -m mesh.runtime.child CONTROL_FD TENSORS_FD`.
 
 It loads one slice by path and runs it on command. Whatever native code does here — crash, hang,
-leak, print — stays here. It ends with the daemon: a closed control socket ends its loop, and a
+leak, print — stays here, and it is confined (`mesh.runtime.confine`) before a byte of the model is
+read. It ends with the daemon: a closed control socket ends its loop, and a
 closed standard input (the daemon holds the other end) makes the kernel send SIGIO, which ends it
 even inside native code that holds the interpreter lock.
 """
@@ -10,18 +11,19 @@ import contextlib
 import fcntl
 import importlib
 import os
-import resource
 import select
 import signal
 import socket
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mesh.model.tensor import TensorSpec
+from mesh.runtime.confine import confine_process, filter_system_calls, limit_memory
 from mesh.runtime.control import (
     INVOKE,
     MAX_MESSAGE_BYTES,
@@ -33,7 +35,7 @@ from mesh.runtime.control import (
 )
 from mesh.runtime.region import Region, lay_out
 
-_OOM_SCORE = "500"  # of 1000: when memory runs out, the kernel takes this process, not the daemon
+_NO_MEMORY = "failed with error '12'"  # ENOMEM, of the mmap of the file (allocation.cc)
 
 
 class _RefusedError(Exception):
@@ -43,8 +45,8 @@ class _RefusedError(Exception):
 class _LoadedInterpreter:
     """An interpreter with its tensors' places in the shared region."""
 
-    def __init__(self, request: LoadRequest, tensors_fd: int) -> None:
-        self._interpreter = _open_interpreter(request)
+    def __init__(self, module: Any, request: LoadRequest, tensors_fd: int) -> None:
+        self._interpreter = _open_interpreter(module, request)
         inputs = self._interpreter.get_input_details()
         outputs = self._interpreter.get_output_details()
         _check("input", inputs, request.inputs)
@@ -86,14 +88,42 @@ class _LoadedInterpreter:
         ]
 
 
-def _open_interpreter(request: LoadRequest) -> Any:
-    module = importlib.import_module(request.package.value)
+def _open_interpreter(module: Any, request: LoadRequest) -> Any:
     try:
-        interpreter = module.Interpreter(model_path=request.path, num_threads=request.threads)
-        interpreter.allocate_tensors()
+        return _allocated(module, request, use_xnnpack=request.use_xnnpack)
     except (RuntimeError, ValueError, SystemError) as error:
+        if _says_no_memory(error) or (request.use_xnnpack and _lacks_memory(module, request)):
+            raise MemoryError(str(error)) from error
         raise _RefusedError(str(error)) from error
+
+
+def _allocated(module: Any, request: LoadRequest, *, use_xnnpack: bool) -> Any:
+    kinds = module.OpResolverType
+    interpreter = module.Interpreter(
+        model_path=request.path,
+        num_threads=request.threads,
+        experimental_op_resolver_type=(
+            kinds.AUTO if use_xnnpack else kinds.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+        ),
+    )
+    interpreter.allocate_tensors()
     return interpreter
+
+
+def _says_no_memory(error: Exception) -> bool:
+    """What LiteRT says when an allocation of its own fails: nothing; 2.14 raises MemoryError."""
+    return (isinstance(error, RuntimeError) and not str(error)) or _NO_MEMORY in str(error)
+
+
+def _lacks_memory(module: Any, request: LoadRequest) -> bool:
+    """Whether it is for memory that XNNPACK failed, which says of all its failures the same."""
+    try:
+        _allocated(module, request, use_xnnpack=False)
+    except MemoryError:
+        return True
+    except (RuntimeError, ValueError, SystemError) as error:
+        return _says_no_memory(error)
+    return False
 
 
 def _check(what: str, found: Sequence[Any], named: Sequence[TensorSpec]) -> None:
@@ -111,18 +141,38 @@ def _check(what: str, found: Sequence[Any], named: Sequence[TensorSpec]) -> None
 
 def _load(request: LoadRequest, tensors_fd: int) -> tuple[Reply, _LoadedInterpreter | None]:
     try:
-        loaded = _LoadedInterpreter(request, tensors_fd)
+        module = importlib.import_module(request.package.value)
     except ImportError as error:
         return Reply(kind=ReplyKind.NO_RUNTIME, text=str(error)), None
-    except (_RefusedError, MemoryError) as error:
-        return Reply(kind=ReplyKind.REFUSED, text=str(error) or "not enough memory"), None
-    return Reply(kind=ReplyKind.DONE), loaded
+    unfiltered = _confine(request)
+    try:
+        loaded = _LoadedInterpreter(module, request, tensors_fd)
+    except (_RefusedError, UnicodeDecodeError) as error:  # names of tensors may be no UTF-8
+        return Reply(kind=ReplyKind.REFUSED, text=str(error)), None
+    except MemoryError as error:
+        return Reply(kind=ReplyKind.NO_MEMORY, text=str(error)), None
+    return Reply(kind=ReplyKind.DONE, text=unfiltered), loaded
+
+
+def _confine(request: LoadRequest) -> str:
+    """Returns why system calls are not filtered, or ""."""
+    confine_process()
+    if request.memory_bytes is not None:
+        layout = lay_out(request.inputs, request.outputs)
+        with contextlib.suppress(
+            OSError
+        ):  # a file that cannot be read is the interpreter's to tell
+            mapped_bytes = layout.size_bytes + Path(request.path).stat().st_size
+            limit_memory(request.memory_bytes, mapped_bytes=mapped_bytes, threads=request.threads)
+    return filter_system_calls()
 
 
 def _invoke(loaded: _LoadedInterpreter) -> Reply:
     try:
         compute_s = loaded.invoke()
-    except (RuntimeError, ValueError, SystemError, MemoryError) as error:
+    except MemoryError as error:
+        return Reply(kind=ReplyKind.NO_MEMORY, text=str(error))
+    except (RuntimeError, ValueError, SystemError) as error:
         return Reply(kind=ReplyKind.FAILED, text=str(error) or type(error).__name__)
     return Reply(kind=ReplyKind.DONE, compute_s=compute_s)
 
@@ -143,24 +193,12 @@ def _end_with_parent() -> None:
         os._exit(0)
 
 
-def _confine(data_limit_bytes: int | None) -> None:
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if data_limit_bytes is not None:
-        resource.setrlimit(resource.RLIMIT_DATA, (data_limit_bytes, data_limit_bytes))
-    with (
-        contextlib.suppress(OSError),
-        open("/proc/self/oom_score_adj", "w", encoding="ascii") as file,  # noqa: PTH123
-    ):
-        file.write(_OOM_SCORE)
-
-
 def serve(control: socket.socket, tensors_fd: int) -> None:
     """Load what the first message names, then run it at each `INVOKE`, until the daemon is gone."""
     message = control.recv(MAX_MESSAGE_BYTES)
     if not message:
         return
     request = decode_load(message)
-    _confine(request.data_limit_bytes)
     reply, loaded = _load(request, tensors_fd)
     control.send(encode_reply(reply))
     while loaded is not None and control.recv(MAX_MESSAGE_BYTES) == INVOKE:

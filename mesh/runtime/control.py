@@ -32,23 +32,28 @@ class ReplyKind(IntEnum):
     REFUSED = 1  # the file, or its tensors, cannot be used
     FAILED = 2  # this invoke failed, the next may not
     NO_RUNTIME = 3  # the package cannot be imported
+    NO_MEMORY = 4  # it takes more memory than it may: a refusal at the load, a failure later
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadRequest:
-    """What to load; `data_limit_bytes` becomes RLIMIT_DATA."""
+    """What to load; `memory_bytes` = what that may take beyond the bare process, None = no bound."""
 
     package: Package
     path: str
     threads: int
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
-    data_limit_bytes: int | None = None
+    use_xnnpack: bool = True
+    memory_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """How a command went; `compute_s` is the time inside the interpreter, `text` its complaint."""
+    """How a command went; `compute_s` is the time inside the interpreter, `text` its complaint.
+
+    To a load that is DONE, `text` says why system calls are not filtered, and is empty if they are.
+    """
 
     kind: ReplyKind
     compute_s: float = 0.0
@@ -63,7 +68,8 @@ def encode_load(request: LoadRequest) -> bytes:
         "threads": request.threads,
         "inputs": [_tensor_document(spec) for spec in request.inputs],
         "outputs": [_tensor_document(spec) for spec in request.outputs],
-        "data_limit_bytes": request.data_limit_bytes,
+        "use_xnnpack": request.use_xnnpack,
+        "memory_bytes": request.memory_bytes,
     }
     message = json.dumps(document, separators=(",", ":")).encode()
     if len(message) > MAX_MESSAGE_BYTES:
@@ -79,7 +85,8 @@ def decode_load(message: bytes) -> LoadRequest:
         threads=document["threads"],
         inputs=tuple(_tensor(each) for each in document["inputs"]),
         outputs=tuple(_tensor(each) for each in document["outputs"]),
-        data_limit_bytes=document["data_limit_bytes"],
+        use_xnnpack=document["use_xnnpack"],
+        memory_bytes=document["memory_bytes"],
     )
 
 

@@ -7,7 +7,9 @@ architecture, and the vector extensions by which XNNPACK picks its kernels.
 import importlib.metadata
 import importlib.util
 from collections.abc import Callable, Collection
+from pathlib import Path
 
+from mesh.device.board import Board
 from mesh.device.processor import process_machine, vector_extensions
 from mesh.errors import DeviceError
 from mesh.runtime.control import Package
@@ -24,11 +26,15 @@ VersionOf = Callable[[str], "str | None"]
 def detect_runtime(
     choice: str = "auto",
     *,
-    data_limit_bytes: int | None = None,
+    use_xnnpack: bool = True,
+    memory_bytes: int = 0,
+    versions_folder: Path | None = None,
     version_of: VersionOf | None = None,
 ) -> InterpreterRuntime:
     """The runtime asked for ("litert", "tflite"), or for "auto" the first installed of these.
 
+    `memory_bytes` = what a slice may take at most; 0 = what is free when it is loaded. What the
+    package knows of operators is kept in `versions_folder`.
     Raises: DeviceError naming what to install.
     """
     look_up = version_of or installed_version
@@ -38,8 +44,16 @@ def detect_runtime(
         version=look_up(_DISTRIBUTIONS[package]) or "unknown",
         machine=process_machine(),
         extensions=vector_extensions(),
+        use_xnnpack=use_xnnpack,
     )
-    return InterpreterRuntime(package, info, data_limit_bytes=data_limit_bytes)
+    board = Board()
+    return InterpreterRuntime(
+        package,
+        info,
+        use_xnnpack=use_xnnpack,
+        free_bytes=lambda: memory_bytes or board.memory_available_bytes() or None,
+        versions_folder=None if info.version == "unknown" else versions_folder,
+    )
 
 
 def choose_package(choice: str, version_of: VersionOf) -> Package:
@@ -58,13 +72,19 @@ def choose_package(choice: str, version_of: VersionOf) -> Package:
 
 
 def runtime_info(
-    package: Package, *, version: str, machine: str, extensions: Collection[str]
+    package: Package,
+    *,
+    version: str,
+    machine: str,
+    extensions: Collection[str],
+    use_xnnpack: bool = True,
 ) -> RuntimeInfo:
     """Name the kernel class. The element type is left out: a model's tensors say it."""
     name = next(name for name, each in _CHOICES.items() if each is package)
+    kernels = "xnnpack" if use_xnnpack else "builtin"
     architecture = "+".join((machine, *sorted(extensions)))
     return RuntimeInfo(
-        name=name, version=version, kernel_class=f"{name}-{version}/xnnpack/{architecture}"
+        name=name, version=version, kernel_class=f"{name}-{version}/{kernels}/{architecture}"
     )
 
 

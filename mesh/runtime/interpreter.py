@@ -4,6 +4,7 @@ How the process is started and watched is `mesh.runtime.process`; which package 
 decided by `mesh.runtime.detect`.
 """
 
+import functools
 import logging
 import os
 import threading
@@ -29,9 +30,12 @@ from mesh.runtime.control import (
     decode_reply,
     encode_load,
 )
+from mesh.runtime.memory_bound import FreeBytes, bound_bytes
+from mesh.runtime.operator_versions import OperatorVersions
 from mesh.runtime.port import Invocation, RuntimeInfo
 from mesh.runtime.process import InterpreterProcess, clean
 from mesh.runtime.region import Region, check_sizes, create_shared_file, lay_out
+from mesh.runtime.version_probe import operator_versions
 
 _LOG = logging.getLogger("mesh.runtime")
 
@@ -62,6 +66,8 @@ class InterpreterSlice:
         """Have the process load its file, once, before the first `invoke`."""
         name = Path(self._request.path).name
         reply = self._ask(encode_load(self._request), timeout_s, f"the loading of {name}")
+        if reply.kind is ReplyKind.NO_MEMORY:
+            raise UnsupportedModelError(f"{name} {self._needs_memory()}")
         if reply.kind is ReplyKind.NO_RUNTIME:
             package = self._request.package.value
             raise DeviceError(f"{package} cannot be imported: {clean(reply.text)}")
@@ -69,6 +75,8 @@ class InterpreterSlice:
             raise UnsupportedModelError(
                 f"the interpreter refuses {name}: {clean(reply.text)}",
             )
+        if reply.text:
+            _tell_unfiltered(clean(reply.text))
 
     def invoke(self, inputs: Sequence[bytes | memoryview], *, timeout_s: float) -> Invocation:
         buffers = check_sizes(inputs, self._request.inputs)
@@ -77,6 +85,8 @@ class InterpreterSlice:
                 raise ChildDiedError("the slice is closed; load it again")
             self._region.write_inputs(buffers)
             reply = self._ask(INVOKE, timeout_s, "an invoke")
+            if reply.kind is ReplyKind.NO_MEMORY:
+                raise InvokeError(f"the slice {self._needs_memory()}")
             if reply.kind is not ReplyKind.DONE:
                 raise InvokeError(f"the interpreter failed: {clean(reply.text)}")
             return Invocation(outputs=self._region.read_outputs(), compute_s=reply.compute_s)
@@ -87,6 +97,15 @@ class InterpreterSlice:
         with self._in_use:
             self._process.release()
             self._region.close()
+
+    def _needs_memory(self) -> str:
+        most_bytes = self._request.memory_bytes
+        if most_bytes is None:
+            return "needs more memory than this machine has: free some, or cut the model in more stages"
+        return (
+            f"needs more than the {most_bytes >> 20} MiB of memory that it may take here: free some, "
+            "or cut the model in more stages"
+        )
 
     def _ask(self, message: bytes, timeout_s: float, doing: str) -> Reply:
         try:
@@ -104,19 +123,43 @@ class InterpreterSlice:
             raise ChildDiedError(f"the interpreter's process answered nonsense: {error}") from error
 
 
+@functools.cache
+def _tell_unfiltered(why: str) -> None:
+    """Once: it is the same for every process."""
+    _LOG.warning("interpreters run without a filter of system calls (%s)", why)
+
+
 class InterpreterRuntime:
     """Starts one process for each slice."""
 
     def __init__(
-        self, package: Package, info: RuntimeInfo, *, data_limit_bytes: int | None = None
+        self,
+        package: Package,
+        info: RuntimeInfo,
+        *,
+        use_xnnpack: bool = True,
+        free_bytes: FreeBytes | None = None,
+        versions_folder: Path | None = None,
     ) -> None:
-        """`data_limit_bytes` bounds each process's private writable memory (RLIMIT_DATA)."""
+        """`free_bytes` is asked at each load how much memory there is to take.
+
+        Which operators the package knows is kept in `versions_folder`; None = asked anew each time.
+        """
         self._package = package
         self._info = info
-        self._data_limit_bytes = data_limit_bytes
+        self._use_xnnpack = use_xnnpack
+        self._free_bytes = free_bytes
+        self._versions_folder = versions_folder
+        self._versions: OperatorVersions | None = None
 
     def info(self) -> RuntimeInfo:
         return self._info
+
+    def operator_versions(self) -> OperatorVersions:
+        if self._versions is None:
+            version, folder = self._info.version, self._versions_folder
+            self._versions = operator_versions(self._package, version, folder)
+        return self._versions
 
     def load(
         self,
@@ -126,6 +169,7 @@ class InterpreterRuntime:
         outputs: Sequence[TensorSpec],
         threads: int,
         timeout_s: float,
+        memory_bytes: int | None = None,
     ) -> InterpreterSlice:
         request = LoadRequest(
             package=self._package,
@@ -133,7 +177,10 @@ class InterpreterRuntime:
             threads=threads,
             inputs=tuple(inputs),
             outputs=tuple(outputs),
-            data_limit_bytes=self._data_limit_bytes,
+            use_xnnpack=self._use_xnnpack,
+            memory_bytes=bound_bytes(
+                memory_bytes, None if self._free_bytes is None else self._free_bytes()
+            ),
         )
         loaded = _start(request)
         try:

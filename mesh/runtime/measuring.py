@@ -1,33 +1,49 @@
 """Times real slices of a model with the real runtime: cut, load, run repeatedly, throw away."""
 
+import contextlib
+import functools
 import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
-from mesh.device.benchmark import OnProgress, measure_capability
-from mesh.device.capability import Capability, Conditions
-from mesh.device.chunks import SliceTiming
+from mesh.device.benchmark import OnProgress, joined, measure_capability
+from mesh.device.capability import Capability, Conditions, Refusal
+from mesh.device.chunks import Chunk, SliceTiming, able_chunks
 from mesh.device.effort import layer_efforts
-from mesh.errors import DeviceError
+from mesh.device.threads import best_threads
+from mesh.errors import DeviceError, UnsupportedModelError
 from mesh.model.cuts import cut_points, stage_interface
+from mesh.model.footprint import stage_memory
 from mesh.model.model import Model
-from mesh.model.slicer import slice_pieces
-from mesh.model.tensor import LayerRange
+from mesh.model.slicer import slice_content, slice_pieces
+from mesh.model.tensor import LayerRange, StageInterface
 from mesh.runtime.golden import golden_inputs
 from mesh.runtime.port import LoadedSlice, Runtime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Effort:
-    """How long one slice is timed: until `budget_s` is used, but within the numbers of runs."""
+    """How long one slice is timed: until `budget_s` is used, but within the numbers of runs.
+
+    Of the sorted runs the one at `quantile` counts. The lower quartile is what a run takes when
+    nobody disturbs it: neighbours on the cores only ever add time.
+    """
 
     budget_s: float = 0.1
     min_runs: int = 5
     max_runs: int = 200
     warm_up_runs: int = 2
     timeout_s: float = 60.0
+    quantile: float = 0.25
+
+
+THREAD_TRIAL = Effort(budget_s=0.15, min_runs=2, max_runs=50, warm_up_runs=1, quantile=0.5)
+"""How long each number of threads is tried: 0.6 s in all where a run is short. Here disturbance counts."""
+TRIED_CHUNKS = 3
+"""How many chunks threads are tried on, should the heavier ones be refused."""
 
 
 class SliceTimer:
@@ -53,19 +69,33 @@ class SliceTimer:
         path = self._write(layers)
         try:
             interface = stage_interface(self._model, layers)
-            loaded = self._runtime.load(
-                path,
-                inputs=interface.consumed,
-                outputs=interface.produced,
-                threads=self._threads,
-                timeout_s=self._effort.timeout_s,
-            )
+            loaded = self._load(path, interface, memory_bytes=self._predicted_bytes(layers))
             try:
                 return self._time(loaded, golden_inputs(interface.consumed))
             finally:
                 loaded.close()
         finally:
             path.unlink(missing_ok=True)
+
+    def _predicted_bytes(self, layers: LayerRange) -> int:
+        runtime = self._runtime.info().name
+        return stage_memory(self._model, layers, runtime=runtime).total_bytes
+
+    def _load(
+        self, path: Path, interface: StageInterface, *, memory_bytes: int | None = None
+    ) -> LoadedSlice:
+        try:
+            return self._runtime.load(
+                path,
+                inputs=interface.consumed,
+                outputs=interface.produced,
+                threads=self._threads,
+                timeout_s=self._effort.timeout_s,
+                memory_bytes=memory_bytes,
+            )
+        except UnsupportedModelError as error:
+            # A name drawn for this file tells nobody anything, and makes equal reasons differ.
+            raise UnsupportedModelError(str(error).replace(path.name, "it")) from error
 
     def _write(self, layers: LayerRange) -> Path:
         try:
@@ -92,12 +122,8 @@ class SliceTimer:
             run = loaded.invoke(inputs, timeout_s=effort.timeout_s)
             call_s.append(time.perf_counter() - before_s)
             compute_s.append(run.compute_s)
-        return SliceTiming(compute_s=_lower_quartile(compute_s), call_s=_lower_quartile(call_s))
-
-
-def _lower_quartile(seconds: list[float]) -> float:
-    """What a run takes when nobody disturbs it; neighbours on the cores only ever add time."""
-    return sorted(seconds)[len(seconds) // 4]
+        place = int(effort.quantile * len(call_s))
+        return SliceTiming(compute_s=sorted(compute_s)[place], call_s=sorted(call_s)[place])
 
 
 def all_boundaries(model: Model) -> tuple[int, ...]:
@@ -117,13 +143,62 @@ def measure_model(
 ) -> Capability:
     """Measure the model here and now; takes some seconds and a core.
 
-    Raises: what the runtime raises, DeviceError when slices cannot be written.
+    Layers with operators that the runtime does not know are not tried; what else it refuses is
+    found out. Raises: what the runtime raises, UnsupportedModelError when it can load nothing of
+    the model, DeviceError when slices cannot be written.
     """
-    timer = SliceTimer(model, runtime, threads=conditions.threads, folder=folder, effort=effort)
+    refusals = version_refusals(model, runtime, boundaries)
+    efforts = layer_efforts(model)
+    chunks = able_chunks(boundaries, efforts, [(one.start, one.stop) for one in refusals])
+    if not chunks:
+        raise UnsupportedModelError(refusals[0].reason)
+    heaviest = sorted(chunks, key=lambda chunk: -sum(efforts[slice(*chunk)]))
+    threads = conditions.threads or measured_threads(
+        model, runtime, heaviest, most=conditions.most_threads, folder=folder
+    )
+    timer = SliceTimer(model, runtime, threads=threads, folder=folder, effort=effort)
     return measure_capability(
         conditions,
+        threads=threads,
         boundaries=boundaries,
-        efforts=layer_efforts(model),
+        efforts=efforts,
         time_slice=timer,
+        refusals=refusals,
         on_progress=on_progress,
     )
+
+
+def measured_threads(
+    model: Model, runtime: Runtime, heaviest: Sequence[Chunk], *, most: int, folder: Path
+) -> int:
+    """How many threads serve the first of these chunks best that can be loaded; 1 where none can.
+
+    Raises: what the runtime raises, DeviceError when slices cannot be written.
+    """
+
+    def time_of(layers: LayerRange, threads: int) -> float:
+        timer = SliceTimer(model, runtime, threads=threads, folder=folder, effort=THREAD_TRIAL)
+        return timer(layers).compute_s
+
+    for start, stop in heaviest[:TRIED_CHUNKS] if most > 1 else ():
+        layers = LayerRange(start=start, stop=stop)
+        with contextlib.suppress(UnsupportedModelError):
+            return best_threads(most, functools.partial(time_of, layers))
+    return 1
+
+
+def version_refusals(
+    model: Model, runtime: Runtime, boundaries: Sequence[int]
+) -> tuple[Refusal, ...]:
+    """The pieces with operators that the runtime does not know, with what it lacks."""
+    versions, info = runtime.operator_versions(), runtime.info()
+    if not versions.lacking((*model.layers, *model.copied)):
+        return ()
+    refusals = []
+    for start, stop in pairwise(boundaries):
+        operators = slice_content(model, LayerRange(start=start, stop=stop)).operators
+        missing = versions.lacking(operators)
+        if missing:
+            reason = f"{info.name} {info.version} lacks {missing}"
+            refusals.append(Refusal.of(start, stop, reason, lasts=True))
+    return joined(refusals)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from mesh.model.tensor import TensorSpec
+from mesh.runtime.operator_versions import OperatorVersions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +55,10 @@ class Runtime(Protocol):
 
     def info(self) -> RuntimeInfo: ...
 
+    def operator_versions(self) -> OperatorVersions:
+        """What it knows of each builtin operator; asked once. Raises: DeviceError."""
+        ...
+
     def load(
         self,
         path: Path,
@@ -62,9 +67,12 @@ class Runtime(Protocol):
         outputs: Sequence[TensorSpec],
         threads: int,
         timeout_s: float,
+        memory_bytes: int | None = None,
     ) -> LoadedSlice:
         """Load the slice file and allocate its tensors.
 
+        `memory_bytes` = what the slice is predicted to take beyond a bare interpreter: it is bounded
+        to a multiple of that. None = to what is free.
         Raises: UnsupportedModelError when the interpreter refuses the file or its tensors are not
         the ones named, ChildDiedError or ChildHungError when it takes its process with it,
         DeviceError when no interpreter can be started at all.

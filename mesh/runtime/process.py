@@ -27,6 +27,8 @@ _ENVIRONMENT = {
     # NumPy's BLAS is never called in the child, yet would start a thread per core.
     "OPENBLAS_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",
+    # Threads' own malloc arenas reserve 64 MiB of addresses each, which are bounded in the child.
+    "MALLOC_ARENA_MAX": "1",
     "PYTHONUNBUFFERED": "1",
 }
 _NOISE = ("INFO:", "WARNING:", "I0000 ", "W0000 ")

@@ -1,11 +1,13 @@
 import math
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from mesh.device.benchmark import measure_capability
-from mesh.device.capability import Capability, Conditions
-from mesh.device.chunks import SliceTiming
-from mesh.errors import ChildDiedError
+from mesh.device.benchmark import MAX_SPLITS, measure_capability
+from mesh.device.capability import Capability, Conditions, Refusal
+from mesh.device.chunks import MAX_CHUNKS, SliceTiming
+from mesh.errors import ChildDiedError, UnsupportedModelError
 from mesh.ids import ModelId
 from mesh.model.tensor import LayerRange
 
@@ -30,6 +32,7 @@ def exact(layers: LayerRange) -> SliceTiming:
 def measure(time_slice: object = exact, **options: object) -> Capability:
     return measure_capability(
         CONDITIONS,
+        threads=1,
         boundaries=range(LAYERS + 1),
         efforts=TRUE_S,
         time_slice=time_slice,  # type: ignore[arg-type]
@@ -46,12 +49,16 @@ def test_a_quiet_device_is_predicted_exactly(start: int, stop: int) -> None:
 
 def test_a_wrong_guess_of_efforts_moves_time_only_inside_chunks() -> None:
     capability = measure_capability(
-        CONDITIONS, boundaries=range(LAYERS + 1), efforts=[1.0] * LAYERS, time_slice=exact
+        CONDITIONS,
+        threads=1,
+        boundaries=range(LAYERS + 1),
+        efforts=[1.0] * LAYERS,
+        time_slice=exact,
     )
     for stop in range(1, LAYERS + 1):
         layers = LayerRange(start=0, stop=stop)
         assert abs(capability.predict_s(layers) - exact(layers).call_s) < 0.005
-    assert math.isclose(math.fsum(capability.layer_s), math.fsum(TRUE_S))
+    assert math.isclose(math.fsum(s for s in capability.layer_s if s), math.fsum(TRUE_S))
 
 
 def test_a_bad_moment_is_forgotten_in_the_next_pass() -> None:
@@ -75,11 +82,95 @@ def test_progress_counts_slices() -> None:
 
 def test_a_model_without_cuts_is_timed_whole() -> None:
     capability = measure_capability(
-        CONDITIONS, boundaries=(0, LAYERS), efforts=TRUE_S, time_slice=exact
+        CONDITIONS, threads=1, boundaries=(0, LAYERS), efforts=TRUE_S, time_slice=exact
     )
     whole = LayerRange(start=0, stop=LAYERS)
     assert capability.boundaries == (0, LAYERS)
     assert math.isclose(capability.predict_s(whole), exact(whole).call_s)
+
+
+class Refusing:
+    """A device whose runtime refuses every slice with one of some layers in it."""
+
+    def __init__(self, *refused: int) -> None:
+        self.refused = set(refused)
+        self.asked: list[LayerRange] = []
+
+    def __call__(self, layers: LayerRange) -> SliceTiming:
+        self.asked.append(layers)
+        if not self.refused.isdisjoint(range(layers.start, layers.stop)):
+            raise UnsupportedModelError("it lacks an operator")
+        return exact(layers)
+
+
+def gaps(capability: Capability) -> set[int]:
+    return {layer for layer, seconds in enumerate(capability.layer_s) if seconds is None}
+
+
+@given(st.sets(st.integers(0, LAYERS - 1), max_size=6))
+def test_exactly_what_is_refused_has_no_time_and_the_rest_stays_exact(refused: set[int]) -> None:
+    capability = measure(Refusing(*refused))
+    assert gaps(capability) == refused
+    assert {n for each in capability.refusals for n in range(each.start, each.stop)} == refused
+    able = [layer for layer in range(LAYERS) if layer not in refused]
+    constants_s = [
+        capability.predict_s(layers := LayerRange(start=layer, stop=layer + 1))
+        - exact(layers).call_s
+        for layer in able
+    ]
+    # Where no run of chunks is long enough, the constant of a slice stays within its times.
+    assert all(abs(seconds) <= SLICE_S + 1e-9 for seconds in constants_s)
+
+
+def test_layers_known_to_be_refused_are_never_tried() -> None:
+    device = Refusing(20)
+    known = Refusal(start=20, stop=21, reason="it lacks GATHER_ND version 5")
+    capability = measure(device, refusals=(known,))
+    assert gaps(capability) == {20}
+    assert capability.refusals == (known,)
+    assert not any(layers.start <= 20 < layers.stop for layers in device.asked)
+
+
+def test_neighbours_refused_for_one_reason_are_told_as_one() -> None:
+    (refusal,) = measure(Refusing(7, 8, 9)).refusals
+    assert (refusal.start, refusal.stop, refusal.reason) == (7, 10, "it lacks an operator")
+
+
+def test_where_everything_is_refused_the_model_is() -> None:
+    with pytest.raises(UnsupportedModelError, match="it lacks an operator"):
+        measure(Refusing(*range(LAYERS)))
+
+
+def test_the_search_for_what_is_refused_is_bounded() -> None:
+    def refuses_nearly_everything(layers: LayerRange) -> SliceTiming:
+        asked.append(layers)
+        if layers.stop > 1:
+            raise UnsupportedModelError("it lacks an operator")
+        return SliceTiming(compute_s=0.1, call_s=0.1)
+
+    asked: list[LayerRange] = []
+    capability = measure_capability(
+        CONDITIONS,
+        threads=1,
+        boundaries=range(1025),
+        efforts=[1.0] * 1024,
+        time_slice=refuses_nearly_everything,
+        passes=1,
+    )
+    assert len(asked) <= MAX_CHUNKS + 2 * MAX_SPLITS
+    assert capability.layer_s[0] is not None
+    assert len(gaps(capability)) == 1023
+
+
+def test_halves_that_are_refused_cost_only_the_constant() -> None:
+    def refuses_long_ones(layers: LayerRange) -> SliceTiming:
+        if len(layers) > 10:
+            raise UnsupportedModelError("too long")
+        return exact(layers)
+
+    capability = measure(refuses_long_ones)
+    assert gaps(capability) == set()
+    assert math.isclose(capability.stage_s, CALL_S)
 
 
 def test_a_failed_slice_fails_the_measurement() -> None:

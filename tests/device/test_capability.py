@@ -1,6 +1,7 @@
 import contextlib
 import json
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from mesh.device.capability import (
     MAX_PIECES,
     Capability,
     Conditions,
-    choose_threads,
+    Refusal,
     from_document,
     to_document,
 )
@@ -27,7 +28,16 @@ CONDITIONS = Conditions(
     threads=4,
 )
 CAPABILITY = Capability(
-    conditions=CONDITIONS, boundaries=(0, 3, 5, 9), layer_s=(0.1, 0.2, 0.4), stage_s=0.01
+    conditions=CONDITIONS,
+    threads=4,
+    boundaries=(0, 3, 5, 9),
+    layer_s=(0.1, 0.2, 0.4),
+    stage_s=0.01,
+)
+LIMITED = replace(
+    CAPABILITY,
+    layer_s=(0.1, None, 0.4),
+    refusals=(Refusal(start=3, stop=5, reason="tflite 2.14.0 lacks GATHER_ND version 5"),),
 )
 
 
@@ -47,20 +57,42 @@ def test_a_stage_takes_its_pieces_and_once_the_constant() -> None:
         {"layer_s": (0.1, -0.2, 0.4)},
         {"layer_s": (0.1, math.nan, 0.4)},
         {"stage_s": math.inf},
+        {"threads": 0},
+        {"refusals": (Refusal(start=0, stop=3, reason="why"),) * 33},
     ],
 )
 def test_it_checks_itself(change: dict[str, Any]) -> None:
     given_: dict[str, Any] = {
+        "threads": 4,
         "boundaries": CAPABILITY.boundaries,
         "layer_s": CAPABILITY.layer_s,
         "stage_s": 0.01,
     }
-    with pytest.raises(ValueError, match=r"bound|seconds|pieces"):
+    with pytest.raises(ValueError, match=r"bound|seconds|pieces|thread"):
         Capability(conditions=CONDITIONS, **(given_ | change))
 
 
-def test_documents_survive_json() -> None:
-    assert from_document(json.loads(json.dumps(to_document(CAPABILITY)))) == CAPABILITY
+def test_a_stage_over_what_cannot_be_loaded_has_no_time() -> None:
+    assert math.isclose(LIMITED.predict_s(LayerRange(start=5, stop=9)), 0.41)
+    with pytest.raises(ValueError, match="cannot load all of layers 0–4"):
+        LIMITED.predict_s(LayerRange(start=0, stop=5))
+
+
+def test_a_reason_becomes_one_short_line() -> None:
+    refusal = Refusal.of(0, 1, "it\nlacks \x1b[2J\n" + "x" * 999)
+    assert refusal.reason.startswith("it lacks [2J xxx")
+    assert len(refusal.reason) == 300
+
+
+@pytest.mark.parametrize("fields", [{"start": 2}, {"start": -1}, {"reason": "\x1b"}])
+def test_a_refusal_checks_itself(fields: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"layers|reason"):
+        replace(Refusal(start=0, stop=1, reason="why"), **fields)
+
+
+@pytest.mark.parametrize("capability", [CAPABILITY, LIMITED])
+def test_documents_survive_json(capability: Capability) -> None:
+    assert from_document(json.loads(json.dumps(to_document(capability)))) == capability
 
 
 @pytest.mark.parametrize(
@@ -68,9 +100,16 @@ def test_documents_survive_json() -> None:
     [
         {"threads": "4"},
         {"threads": True},
-        {"model_id": None},
-        {"kernel_class": "x" * 999},
-        {"power_mode": "\x1b[2J"},
+        {"conditions": None},
+        {"conditions": {"model_id": None}},
+        {"conditions": to_document(CAPABILITY)["conditions"] | {"threads": True}},
+        {"conditions": to_document(CAPABILITY)["conditions"] | {"kernel_class": "x" * 999}},
+        {"conditions": to_document(CAPABILITY)["conditions"] | {"power_mode": "\x1b[2J"}},
+        {"refusals": None},
+        {"refusals": [{}] * 99},
+        {"refusals": ["why"]},
+        {"refusals": [{"start": 0, "stop": 1, "reason": 5}]},
+        {"refusals": [{"start": 1, "stop": 1, "reason": "why"}]},
         {"boundaries": [0, 3.5, 5, 9]},
         {"boundaries": "0359"},
         {"layer_s": [0.1, "0.2", 0.4]},
@@ -104,10 +143,3 @@ def test_any_value_is_sound_or_a_device_error(key: str, value: object) -> None:
 def test_any_document_is_sound_or_a_device_error(document: object) -> None:
     with pytest.raises(DeviceError):
         from_document(document)
-
-
-@pytest.mark.parametrize(
-    ("configured", "cores", "threads"), [(0, 1, 1), (0, 4, 4), (0, 12, 4), (6, 4, 6), (0, 0, 1)]
-)
-def test_threads(configured: int, cores: int, threads: int) -> None:
-    assert choose_threads(configured, cores) == threads

@@ -16,7 +16,7 @@ CONDITIONS = Conditions(
     threads=4,
 )
 CAPABILITY = Capability(
-    conditions=CONDITIONS, boundaries=(0, 3, 5), layer_s=(0.1, 0.2), stage_s=0.01
+    conditions=CONDITIONS, threads=4, boundaries=(0, 3, 5), layer_s=(0.1, 0.2), stage_s=0.01
 )
 
 
@@ -44,6 +44,7 @@ def test_what_was_put_is_there_after_a_restart(cache: CapabilityCache, tmp_path:
         {"device_profile": "raspberry-pi-5"},
         {"power_mode": "25W"},
         {"threads": 2},
+        {"most_threads": 2},
     ],
 )
 def test_other_conditions_are_another_measurement(

@@ -1,5 +1,6 @@
 import math
 from itertools import pairwise
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -8,9 +9,12 @@ from hypothesis import strategies as st
 from mesh.device.chunks import (
     MAX_CHUNKS,
     SliceTiming,
+    able_chunks,
     choose_chunks,
     halves,
+    longest_run,
     slice_constant_s,
+    split,
     spread_over_pieces,
 )
 
@@ -52,22 +56,61 @@ def test_times_are_spread_and_none_is_lost(
     problem: tuple[tuple[int, ...], tuple[float, ...]],
 ) -> None:
     boundaries, efforts = problem
-    chunks = choose_chunks(boundaries, efforts)
-    chunk_s = [float(place + 1) for place in range(len(chunks) - 1)]
+    chunks = able_chunks(boundaries, efforts, ())
+    chunk_s = [float(place + 1) for place in range(len(chunks))]
     layer_s = spread_over_pieces(boundaries, efforts, chunks, chunk_s)
     assert len(layer_s) == len(boundaries) - 1
-    assert all(seconds >= 0 for seconds in layer_s)
+    times = [seconds for seconds in layer_s if seconds is not None]
+    assert len(times) == len(layer_s)
+    assert min(times) >= 0
     ends = dict(zip(boundaries, range(len(boundaries)), strict=True))
-    for (start, stop), seconds in zip(pairwise(chunks), chunk_s, strict=True):
-        assert math.isclose(math.fsum(layer_s[ends[start] : ends[stop]]), seconds)
+    for (start, stop), seconds in zip(chunks, chunk_s, strict=True):
+        assert math.isclose(math.fsum(times[ends[start] : ends[stop]]), seconds)
 
 
 def test_inside_a_chunk_effort_decides() -> None:
-    assert spread_over_pieces((0, 1, 2, 4), (1.0, 3.0, 0.0, 0.0), (0, 2, 4), (8.0, 5.0)) == (
-        2.0,
-        6.0,
-        5.0,
-    )
+    chunks = ((0, 2), (2, 4))
+    spread = spread_over_pieces((0, 1, 2, 4), (1.0, 3.0, 0.0, 0.0), chunks, (8.0, 5.0))
+    assert spread == (2.0, 6.0, 5.0)
+
+
+def test_a_piece_of_no_chunk_has_no_time() -> None:
+    spread = spread_over_pieces((0, 1, 2, 4, 5), [1.0] * 5, ((0, 1), (4, 5)), (8.0, 5.0))
+    assert spread == (8.0, None, None, 5.0)
+
+
+@given(problems(), st.randoms(use_true_random=False))
+def test_able_chunks_cover_exactly_what_can_be_loaded(
+    problem: tuple[tuple[int, ...], tuple[float, ...]], chance: Random
+) -> None:
+    boundaries, efforts = problem
+    unable = [piece for piece in pairwise(boundaries) if chance.random() < 0.3]
+    chunks = able_chunks(boundaries, efforts, unable)
+    able = {
+        layer for piece in pairwise(boundaries) if piece not in unable for layer in range(*piece)
+    }
+    covered = [layer for chunk in chunks for layer in range(*chunk)]
+    assert sorted(able) == covered
+    assert {end for chunk in chunks for end in chunk} <= set(boundaries)
+
+
+@given(problems())
+def test_a_chunk_is_split_down_to_its_pieces(
+    problem: tuple[tuple[int, ...], tuple[float, ...]],
+) -> None:
+    boundaries, _ = problem
+    waiting, pieces = [(boundaries[0], boundaries[-1])], []
+    while waiting:
+        chunk = waiting.pop()
+        parts = split(boundaries, chunk)
+        waiting += parts
+        pieces += [] if parts else [chunk]
+    assert sorted(pieces) == list(pairwise(boundaries))
+
+
+def test_the_longest_run_has_no_gap() -> None:
+    assert longest_run([(0, 1), (2, 4), (4, 5), (7, 8), (8, 9)]) == ((2, 4), (4, 5))
+    assert longest_run([]) == ()
 
 
 @given(
@@ -97,8 +140,8 @@ def test_the_constant_stays_possible(
 
 
 def test_halves() -> None:
-    assert halves((0, 3, 5, 8, 9)) == ((0, 5), (5, 9))
-    assert halves((0, 3, 5, 8)) == ()
+    assert halves(((0, 3), (3, 5), (5, 8), (8, 9))) == ((0, 5), (5, 9))
+    assert halves(((0, 3), (3, 5), (5, 8))) == ()
 
 
 def test_the_least_of_two_timings() -> None:

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from mesh.errors import InfeasibleError
 from mesh.fleet import reconcile
+from mesh.fleet.bars import BAR_S
 from mesh.fleet.coordinator import (
-    BAR_S,
     PREPARE_S,
     SETTLE_S,
     SPLIT_SETTLE_S,
@@ -23,7 +23,7 @@ from mesh.fleet.reconcile import StageKey
 from mesh.fleet.view import NodeView, View
 from mesh.ids import BootId, Epoch, ModelId, NodeId, PlanId
 from mesh.planning import explain, solve
-from mesh.planning.pieces import Pieces
+from mesh.planning.pieces import PieceMemory, Pieces
 from mesh.wire.documents import (
     Advert,
     CapabilityDocument,
@@ -43,8 +43,7 @@ MODEL = ModelId("0" * 64)
 PIECES = Pieces(
     boundaries=(0, 2, 4, 6),
     boundary_bytes=(1000, 1000, 1000, 1000),
-    weight_bytes=(100 * MIB,) * 3,
-    arena_bytes=0,
+    memory={"litert": PieceMemory(piece_bytes=(100 * MIB,) * 3, stage_bytes=0)},
 )
 WHOLE_BYTES = 400 * MIB  # room for all three pieces and an interpreter
 PART_BYTES = 200 * MIB  # room for one

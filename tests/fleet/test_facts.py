@@ -8,24 +8,31 @@ from mesh.fleet.facts import (
     known_links,
     nobody_sentence,
     problem_for,
+    refused_sentence,
     standing,
     waiting_sentence,
 )
 from mesh.fleet.view import NodeView, View
 from mesh.ids import BootId, ModelId, NodeId
-from mesh.planning.pieces import Pieces
+from mesh.planning.pieces import PieceMemory, Pieces
 from mesh.wire.documents import (
     Advert,
     CapabilityDocument,
     HoldingsDocument,
     Link,
     LinksDocument,
+    RefusedLayers,
 )
 
 A, B, C = (NodeId(letter * 16) for letter in "abc")
 MODEL = ModelId("0" * 64)
 PIECES = Pieces(
-    boundaries=(0, 2, 5), boundary_bytes=(10, 20, 30), weight_bytes=(100, 200), arena_bytes=7
+    boundaries=(0, 2, 5),
+    boundary_bytes=(10, 20, 30),
+    memory={
+        "litert": PieceMemory(piece_bytes=(100, 200), stage_bytes=7),
+        "tflite": PieceMemory(piece_bytes=(300, 150), stage_bytes=9),
+    },
 )
 CAPABILITY = CapabilityDocument(
     model_id=MODEL,
@@ -113,6 +120,52 @@ def test_a_node_that_cannot_run_the_model_is_excluded(
     assert why in stood.excluded[B]
 
 
+LACKS = "tflite 2.14.0 lacks FULLY_CONNECTED version 12"
+
+
+def test_layers_that_a_runtime_cannot_load_stay_without_a_time_and_with_the_reason() -> None:
+    refused = (RefusedLayers(start=2, stop=5, reason=LACKS),)
+    limited = replace(CAPABILITY, layer_s=(0.1, None), refused=refused)
+    view = {A: a_node(A, B), B: replace(a_node(B, A), capabilities={MODEL: limited})}
+    problem = problem_for(view, MODEL, PIECES, eligible=(A, B), gateway=A, min_stages=1)
+    able, unable = problem.nodes
+    assert (able.layer_s, able.unable) == ((0.1, 0.2), "")
+    assert (unable.layer_s, unable.unable) == ((0.1, None), f"{LACKS} (layers 2–4)")
+
+
+@pytest.mark.parametrize(
+    ("refused", "sentence"),
+    [
+        ((), "its runtime cannot load every layer"),
+        ((RefusedLayers(start=3, stop=4, reason=LACKS),), f"{LACKS} (layer 3)"),
+        (
+            (
+                RefusedLayers(start=3, stop=5, reason=LACKS),
+                RefusedLayers(start=6, stop=7, reason="the interpreter refuses it"),
+                RefusedLayers(start=9, stop=11, reason=LACKS),
+            ),
+            f"{LACKS} (layers 3–4, 9–10); the interpreter refuses it (layer 6)",
+        ),
+        (
+            tuple(RefusedLayers(start=n, stop=n + 1, reason=LACKS) for n in range(0, 12, 2)),
+            f"{LACKS} (layers 0, 2, 4, 6, and 2 more)",
+        ),
+    ],
+)
+def test_what_a_node_lacks_is_one_sentence(
+    refused: tuple[RefusedLayers, ...], sentence: str
+) -> None:
+    assert refused_sentence(replace(CAPABILITY, layer_s=(None, 0.2), refused=refused)) == sentence
+    assert refused_sentence(replace(CAPABILITY, refused=refused)) == ""
+
+
+def test_a_node_that_can_load_nothing_is_excluded_in_the_words_of_its_runtime() -> None:
+    refused = (RefusedLayers(start=0, stop=5, reason=LACKS),)
+    nothing = replace(CAPABILITY, layer_s=(None, None), refused=refused)
+    stood = stand({A: a_node(A), B: replace(a_node(B), capabilities={MODEL: nothing})})
+    assert dict(stood.excluded) == {B: f"{LACKS} (layers 0–4)"}
+
+
 def test_a_barred_node_is_excluded_in_the_words_of_its_failure() -> None:
     stood = stand(PAIR, barred={B: "its interpreter died"})
     assert (stood.eligible, dict(stood.excluded)) == ((A,), {B: "its interpreter died"})
@@ -143,10 +196,21 @@ def test_the_question_for_the_planner() -> None:
     assert (node.memory_bytes, node.host_id, node.host_cores) == (1000, "host", 4)
     assert problem.label(A) == "node a"
     assert problem.boundary_bytes == PIECES.boundary_bytes
-    assert problem.layer_memory_bytes == PIECES.weight_bytes
-    assert problem.stage_memory_bytes == PIECES.arena_bytes + INTERPRETER_BYTES
+    assert list(problem.layer_memory_bytes) == [100, 200]
+    assert problem.stage_memory_bytes == 7 + INTERPRETER_BYTES
+    assert list(problem.receive_memory_bytes) == [20, 40, 60]
+    assert list(problem.send_memory_bytes) == [20, 40, 60]
     assert problem.gateway == A
     assert problem.links.keys() == {(A, B), (B, A)}
+
+
+def test_memory_is_enough_in_every_runtime_that_takes_part() -> None:
+    other = a_node(B, A)
+    assert other.advert is not None
+    view = {A: a_node(A, B), B: replace(other, advert=replace(other.advert, runtime="tflite"))}
+    problem = problem_for(view, MODEL, PIECES, eligible=(A, B), gateway=A, min_stages=1)
+    assert list(problem.layer_memory_bytes) == [300, 200]
+    assert problem.stage_memory_bytes == 9 + INTERPRETER_BYTES
 
 
 def test_the_gateway_has_links_also_when_it_takes_no_part() -> None:
@@ -164,7 +228,9 @@ def test_a_split_asked_for_is_made_as_wide_as_nodes_and_cuts_allow(wish: int, gr
 def test_sentences_name_nodes_and_reasons() -> None:
     who = Standing(eligible=(), waiting={B: "it waits"}, excluded={A: "it cannot", C: "who?"})
     assert waiting_sentence(PAIR, who) == "not planned yet: node b: it waits"
-    sentence = f"no node can run it: node a: it cannot; node b: it waits; {C}: who?"
+    sentence = f"not planned yet: node a: it cannot; node b: it waits; {C}: who?"
     assert nobody_sentence(PAIR, who) == sentence
+    hopeless = Standing(eligible=(), waiting={}, excluded={A: "it cannot"})
+    assert nobody_sentence(PAIR, hopeless) == "no node can run it: node a: it cannot"
     nobody = Standing(eligible=(), waiting={}, excluded={})
     assert nobody_sentence(PAIR, nobody) == "no node is ready"

@@ -16,7 +16,7 @@ from mesh.fleet.plans import (
 from mesh.fleet.view import NodeView, View
 from mesh.ids import Epoch, ModelId, NodeId, PlanId
 from mesh.planning import PlanLink, PlanNode, Problem, explain, solve
-from mesh.planning.pieces import Pieces
+from mesh.planning.pieces import PieceMemory, Pieces
 from mesh.wire.documents import (
     Plan,
     PlanPhase,
@@ -29,7 +29,11 @@ from mesh.wire.documents import (
 
 A, B, C = (NodeId(letter * 16) for letter in "abc")
 MODEL, OTHER_MODEL = ModelId("0" * 64), ModelId("1" * 64)
-PIECES = Pieces(boundaries=(0, 2, 5), boundary_bytes=(0, 0, 0), weight_bytes=(1, 1), arena_bytes=0)
+PIECES = Pieces(
+    boundaries=(0, 2, 5),
+    boundary_bytes=(0, 0, 0),
+    memory={"litert": PieceMemory(piece_bytes=(1, 1), stage_bytes=0)},
+)
 FACTS = ModelFacts(model_id=MODEL, name="m", min_stages=1, pieces=PIECES)
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesh.errors import RemoteError
-from mesh.fleet.view import MAX_MODELS, MAX_NODES, NodeView, View, forget, learn
+from mesh.fleet.view import MAX_MODELS, MAX_NODES, NodeView, View, forget, learn, sources
 from mesh.ids import BootId, Epoch, ModelId, NodeId, PlanId
 from mesh.wire.codec import encode
 from mesh.wire.documents import (
@@ -166,3 +166,12 @@ def test_only_the_last_word_on_each_subject_counts(words: list[tuple[Fact, bool]
         # A node that took its advert back has left, and is still named until it is forgotten.
         stays = fact is Fact.ADVERT and (fact, True) in words
         assert getattr(view[A], fact.value) == (document if last.get(fact) or stays else None)
+
+
+def test_those_who_hold_a_model_are_asked_for_it() -> None:
+    view = told(Fact.ADVERT, Fact.HOLDINGS)
+    assert sources(view, {A}, MODEL, B) == {f"a ({A})": "http://a:80"}
+    assert sources(view, {A}, ModelId("1" * 64), B) == {}
+    assert sources(view, {B}, MODEL, B) == {}
+    assert sources(view, {A}, MODEL, A) == {}
+    assert sources(told(Fact.HOLDINGS), {A}, MODEL, B) == {}

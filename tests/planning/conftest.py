@@ -65,8 +65,10 @@ def _random_problem(seed: int) -> Problem:
     )
 
 
-def _times(draw: Random, layers: int) -> tuple[float, ...]:
-    return tuple(draw.randint(0, 6) / 8 for _ in range(layers))
+def _times(draw: Random, layers: int) -> tuple[float | None, ...]:
+    """One kind of node in three cannot run every layer."""
+    gaps = 0.3 if draw.random() < 0.33 else 0.0
+    return tuple(None if draw.random() < gaps else draw.randint(0, 6) / 8 for _ in range(layers))
 
 
 def _frames(draw: Random, layers: int) -> tuple[int, ...]:
@@ -99,7 +101,9 @@ def figures(problem: Problem, plan: Plan) -> tuple[Fraction, Fraction] | None:
         hop = _hop(problem, before, node_id, layers.start)
         if hop is None:
             return None
-        times = node.layer_s[layers.start : layers.stop]
+        times = [s for s in node.layer_s[layers.start : layers.stop] if s is not None]
+        if len(times) < len(layers):
+            return None
         parts += [hop, sum(map(Fraction, times), start=Fraction(node.stage_s))]
         before = node_id
     out = _hop(problem, before, problem.gateway, problem.layers)

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeAlias
 
 from mesh.ids import NodeId
@@ -15,6 +16,12 @@ def test_a_stage_is_its_layers_and_its_own_share(simple_problem: MakeProblem) ->
     layers = LayerRange(start=1, stop=3)
     assert compute_ticks(problem.nodes[0], layers) == to_ticks(0.25)
     assert memory_ticks(problem, layers) == to_ticks(27)
+
+
+def test_a_layer_that_a_node_cannot_run_takes_for_ever(simple_problem: MakeProblem) -> None:
+    node = replace(simple_problem({"a": 0.125}).nodes[0], layer_s=(0.125, 0.125, None, 0.125))
+    assert compute_ticks(node, LayerRange(start=0, stop=2)) == to_ticks(0.25)
+    assert compute_ticks(node, LayerRange(start=0, stop=3)) == NEVER
 
 
 def test_transfers_are_free_at_home_and_never_without_a_link(simple_problem: MakeProblem) -> None:

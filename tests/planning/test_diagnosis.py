@@ -99,3 +99,26 @@ def test_unknown_gateway_without_links_is_a_missing_link(simple_problem: MakePro
     assert "no link from elsewhere" in refusal(
         simple_problem({"a": 0.1}, gateway=NodeId("elsewhere"))
     )
+
+
+def test_layers_that_nobody_can_run_are_named_with_who_lacks_what(
+    simple_problem: MakeProblem,
+) -> None:
+    problem = simple_problem({"a": 0.1, "b": 0.1})
+    unable = "tflite 2.14.0 lacks FULLY_CONNECTED version 12 (layer 1)"
+    nodes = tuple(
+        replace(node, layer_s=(0.1, None, 0.1, 0.1), unable=unable) for node in problem.nodes
+    )
+    sentence = refusal(replace(problem, nodes=nodes))
+    assert "no plan avoids" in sentence
+    assert f"a: {unable}; b: {unable}" in sentence
+    assert "add a node" in sentence
+
+
+def test_memory_is_to_blame_where_the_able_node_only_lacks_that(
+    simple_problem: MakeProblem,
+) -> None:
+    problem = simple_problem({"a": 0.1, "b": 0.1}, memory_bytes=39)
+    old = replace(problem.nodes[1], layer_s=(0.1, 0.1, 0.1, None), memory_bytes=0)
+    sentence = refusal(replace(problem, nodes=(problem.nodes[0], old)))
+    assert "a lacks 1 byte for layers 0–3" in sentence

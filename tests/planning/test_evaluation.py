@@ -41,6 +41,19 @@ def test_every_figure_of_a_pipeline(simple_problem: MakeProblem) -> None:
     assert not solution.optimal
 
 
+def test_a_stage_that_its_node_cannot_run_is_refused_with_the_reason(
+    simple_problem: MakeProblem,
+) -> None:
+    problem = simple_problem({"a": 0.1, "b": 0.1})
+    old = replace(
+        problem.nodes[1], layer_s=(0.1, 0.1, None, 0.1), unable="tflite 2.14.0 lacks GATHER_ND"
+    )
+    problem = replace(problem, nodes=(problem.nodes[0], old))
+    with pytest.raises(InfeasibleError, match=r"b cannot run layer 2 \(tflite 2.14.0 lacks"):
+        evaluate(problem, plan(("a", 0, 2), ("b", 2, 4)))
+    assert evaluate(problem, plan(("b", 0, 2), ("a", 2, 4))).stages[0].node_id == B
+
+
 def test_a_slow_link_is_the_bottleneck(simple_problem: MakeProblem) -> None:
     problem = simple_problem({"a": 0.1, "b": 0.1}, boundary_bytes=(10, 10, 5000, 10, 10))
     solution = evaluate(problem, plan(("a", 0, 2), ("b", 2, 4)))

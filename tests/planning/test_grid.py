@@ -56,16 +56,18 @@ def test_a_kind_of_one_cannot_send_to_itself(simple_problem: MakeProblem) -> Non
     assert grid.hops[1][1][1] == to_ticks(0.01)
 
 
-def test_memory_of_every_stage_is_judged_as_the_cost_model_says(
+def test_every_stage_is_judged_as_memory_and_the_nodes_abilities_say(
     random_problem: RandomProblem,
 ) -> None:
     for seed in range(200):
         problem = random_problem(seed)
         limits = Limits(build_grid(problem), ANY)
         rooms = {node.node_id: to_ticks(node.memory_bytes) for node in problem.nodes}
+        by_id = {node.node_id: node for node in problem.nodes}
         for index, kind in enumerate(limits.grid.kinds):
             for stop in range(1, problem.layers + 1):
                 for start in range(stop):
                     need = memory_ticks(problem, LayerRange(start=start, stop=stop))
-                    fits = need <= rooms[kind.node_ids[0]]
+                    times = by_id[kind.node_ids[0]].layer_s[start:stop]
+                    fits = need <= rooms[kind.node_ids[0]] and None not in times
                     assert limits.allows(index, start, stop) is fits

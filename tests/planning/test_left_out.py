@@ -51,3 +51,14 @@ def test_a_node_that_a_given_plan_leaves_out(simple_problem: MakeProblem) -> Non
     problem = simple_problem({"a": 0.1, "b": 0.1})
     given = evaluate(problem, [(NodeId("a"), LayerRange(start=0, stop=4))])
     assert explain(problem, given).left_out[0].why is WhyLeftOut.NOT_GIVEN
+
+
+def with_gaps(problem: Problem, layer_s: tuple[float | None, ...]) -> Problem:
+    """The problem whose second node lacks what these times lack."""
+    old = replace(problem.nodes[1], layer_s=layer_s, unable="it lacks GATHER_ND version 5")
+    return replace(problem, nodes=(problem.nodes[0], old))
+
+
+def test_a_node_that_can_run_nothing(simple_problem: MakeProblem) -> None:
+    problem = with_gaps(simple_problem({"a": 0.1, "b": 0.1}), (None,) * 4)
+    assert whys(problem) == {"b": WhyLeftOut.UNABLE}

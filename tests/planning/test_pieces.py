@@ -1,11 +1,13 @@
-from itertools import pairwise
+from itertools import combinations, pairwise
 
 import pytest
 
-from mesh.model import LayerRange, Model, cut_points, read_model, stage_interface, weight_bytes
-from mesh.planning.pieces import MAX_PIECES, Pieces, pieces_of
+from mesh.model import LayerRange, Model, cut_points, read_model, stage_interface, stage_memory
+from mesh.model.kernel_memory import KERNEL_MEMORY
+from mesh.planning.pieces import MAX_PIECES, PieceMemory, Pieces, pieces_of
 from mesh.testing.model_builder import ModelBuilder
 from mesh.testing.models import residual_cnn, tiny_dense
+from mesh.testing.network import NumberFormat
 
 NO_LIMIT_BYTES = 1 << 30
 
@@ -36,8 +38,9 @@ def check_sound(pieces: Pieces, model: Model) -> None:
     assert all(one < other for one, other in pairwise(pieces.boundaries))
     assert set(pieces.boundaries[1:-1]) <= legal
     assert len(pieces.boundary_bytes) == len(pieces.boundaries)
-    assert len(pieces.weight_bytes) == len(pieces.boundaries) - 1 <= MAX_PIECES
-    assert pieces.arena_bytes > 0
+    assert len(pieces) == len(pieces.boundaries) - 1 <= MAX_PIECES
+    assert pieces.memory.keys() == KERNEL_MEMORY.keys()
+    assert all(len(memory.piece_bytes) == len(pieces) for memory in pieces.memory.values())
 
 
 def test_a_model_is_divided_at_every_legal_cut(cnn: Model) -> None:
@@ -54,15 +57,42 @@ def test_what_crosses_a_boundary_is_what_a_stage_there_receives(cnn: Model) -> N
     assert pieces.boundary_bytes[-1] == sum(spec.size_bytes for spec in cnn.outputs)
 
 
-def test_the_weights_of_the_pieces_are_those_of_the_model(cnn: Model) -> None:
-    pieces = pieces_of(cnn, max_boundary_bytes=NO_LIMIT_BYTES)
-    assert sum(pieces.weight_bytes) >= weight_bytes(cnn, whole(cnn))
+@pytest.mark.parametrize("runtime", KERNEL_MEMORY)
+@pytest.mark.parametrize("data_type", ["float32", "fp16", "int8"])
+def test_the_parts_of_a_stage_bound_its_memory(runtime: str, data_type: NumberFormat) -> None:
+    model = read_model(residual_cnn(data_type))
+    pieces = pieces_of(model, max_boundary_bytes=NO_LIMIT_BYTES)
+    memory = pieces.memory_in([runtime])
+    for start, stop in combinations(range(len(pieces) + 1), 2):
+        stage = stage_memory(
+            model, pieces.layer_range(LayerRange(start=start, stop=stop)), runtime=runtime
+        )
+        ends_bytes = pieces.boundary_bytes[start] + pieces.boundary_bytes[stop]
+        bound_bytes = sum(memory.piece_bytes[start:stop]) + memory.stage_bytes + 2 * ends_bytes
+        # Tensors lie at multiples of 64 bytes.
+        assert stage.total_bytes <= bound_bytes + 64 * (stop - start + 8)
+
+
+def test_of_several_runtimes_the_larger_need_counts() -> None:
+    pieces = Pieces(
+        boundaries=(0, 1, 2),
+        boundary_bytes=(1, 1, 1),
+        memory={
+            "one": PieceMemory(piece_bytes=(1, 5), stage_bytes=7),
+            "other": PieceMemory(piece_bytes=(2, 4), stage_bytes=6),
+        },
+    )
+    assert pieces.memory_in(["one"]) == pieces.memory["one"]
+    both = PieceMemory(piece_bytes=(2, 5), stage_bytes=7)
+    assert pieces.memory_in(["one", "other"]) == both
+    assert pieces.memory_in(["one", "unheard of"]) == both
+    assert pieces.memory_in([]) == both
 
 
 def test_consecutive_pieces_are_consecutive_layers() -> None:
     model = read_model(tiny_dense())
     pieces = pieces_of(model, max_boundary_bytes=NO_LIMIT_BYTES)
-    assert len(pieces.weight_bytes) == 3
+    assert len(pieces) == 3
     assert pieces.layer_range(LayerRange(start=0, stop=3)) == whole(model)
     assert pieces.layer_range(LayerRange(start=1, stop=2)) == LayerRange(start=1, stop=2)
 
@@ -71,7 +101,7 @@ def test_of_too_many_cuts_the_cheapest_stay() -> None:
     chain = a_chain(MAX_PIECES + 20)
     pieces = pieces_of(chain, max_boundary_bytes=NO_LIMIT_BYTES)
     check_sound(pieces, chain)
-    assert len(pieces.weight_bytes) == MAX_PIECES
+    assert len(pieces) == MAX_PIECES
     assert pieces.boundaries == (*range(MAX_PIECES), len(chain.layers))
 
 
@@ -85,4 +115,4 @@ def test_a_cut_whose_tensors_fit_no_message_is_left_out() -> None:
 def test_a_model_of_one_layer_is_one_piece() -> None:
     pieces = pieces_of(a_chain(1), max_boundary_bytes=NO_LIMIT_BYTES)
     assert pieces.boundaries == (0, 1)
-    assert len(pieces.weight_bytes) == 1
+    assert len(pieces) == 1

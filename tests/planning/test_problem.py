@@ -5,6 +5,7 @@ from typing import Any, TypeAlias
 import pytest
 
 from mesh.ids import NodeId
+from mesh.model.tensor import LayerRange
 from mesh.planning import PlanLink, PlanNode, Problem
 
 MakeProblem: TypeAlias = Callable[..., Problem]
@@ -23,6 +24,16 @@ def test_a_node_is_called_by_its_name(simple_problem: MakeProblem) -> None:
         node_id=NodeId("a"), layer_s=(1.0,) * 4, stage_s=0.0, memory_bytes=1, name="kitchen"
     )
     assert simple_problem({}, nodes=(node,)).label(NodeId("a")) == "kitchen"
+
+
+def test_a_node_knows_what_it_cannot_run() -> None:
+    node = PlanNode(
+        node_id=NodeId("a"), layer_s=(1.0, None, 2.0, None), stage_s=0.0, memory_bytes=1
+    )
+    assert node.times_s == (1.0, 0.0, 2.0, 0.0)
+    assert node.last_gap(LayerRange(start=0, stop=4)) == 3
+    assert node.last_gap(LayerRange(start=0, stop=3)) == 1
+    assert node.last_gap(LayerRange(start=2, stop=3)) is None
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,13 @@ from mesh.runtime.interpreter import InterpreterRuntime, InterpreterSlice
 from mesh.testing.model_builder import ModelBuilder
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The runtime's contract suite, all of it, is passed by each runtime."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.runtime)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SliceFile:
     path: Path

@@ -32,7 +32,8 @@ requests = st.builds(
     threads=st.integers(1, 64),
     inputs=st.lists(specs, max_size=5).map(tuple),
     outputs=st.lists(specs, max_size=5).map(tuple),
-    data_limit_bytes=st.none() | st.integers(1, 1 << 40),
+    use_xnnpack=st.booleans(),
+    memory_bytes=st.none() | st.integers(1, 1 << 40),
 )
 replies = st.builds(
     Reply,

@@ -50,6 +50,10 @@ def test_the_kernel_class_names_all_that_decides_the_bits() -> None:
     )
     assert info.kernel_class == "litert-2.3.0/xnnpack/aarch64+asimddp+fphp"
     assert (info.name, info.version) == ("litert", "2.3.0")
+    plain = runtime_info(
+        Package.TFLITE, version="2.14.0", machine="armv7l", extensions=(), use_xnnpack=False
+    )
+    assert plain.kernel_class == "tflite-2.14.0/builtin/armv7l"
 
 
 def test_this_machine_has_a_runtime() -> None:

@@ -3,14 +3,17 @@
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import psutil
 import pytest
 
+from mesh.device.processor import process_machine
 from mesh.errors import (
     ChildDiedError,
     ChildHungError,
@@ -22,8 +25,9 @@ from mesh.model.tensor import DataType, TensorSpec
 from mesh.runtime.control import Package
 from mesh.runtime.detect import detect_runtime
 from mesh.runtime.interpreter import InterpreterRuntime, InterpreterSlice
+from mesh.runtime.syscall_filter import ABIS
 from mesh.testing.model_builder import ModelBuilder
-from mesh.testing.models import residual_cnn
+from mesh.testing.models import residual_cnn, tiny_dense
 
 LONG_S = 60.0
 Load = Callable[[Any], InterpreterSlice]
@@ -61,6 +65,12 @@ def test_other_tensors_than_named_are_refused(subtraction: Any, load: Load) -> N
         load(replace(subtraction, inputs=(a, whole)))
     with pytest.raises(UnsupportedModelError, match="has 2 outputs where 1 were expected"):
         load(replace(subtraction, outputs=(a,)))
+
+
+def test_a_file_whose_names_are_no_text_is_refused(write_slice: Any, load: Load) -> None:
+    file = tiny_dense().replace(b"\x01\x00\x00\x00x\x00", b"\x01\x00\x00\x00\xe9\x00")
+    with pytest.raises(UnsupportedModelError, match="can't decode byte 0xe9"):
+        load(write_slice(file))
 
 
 def test_tensors_beyond_all_memory_are_refused(subtraction: Any, load: Load) -> None:
@@ -103,16 +113,34 @@ def test_a_package_that_is_missing_is_named(
         )
 
 
-def test_a_memory_limit_stops_the_child_alone(write_slice: Any) -> None:
+@pytest.fixture
+def half_a_gibibyte(write_slice: Any) -> Any:
+    """A slice that needs 512 MiB for its tensors."""
     builder = ModelBuilder()
     x, y = builder.tensor("x", (1, 64 << 20)), builder.tensor("y", (1, 64 << 20))
     builder.operator("ADD", [x, x], [y])
-    file = write_slice(builder.build({"x": x}, {"y": y}))  # 512 MiB of tensors
-    limited = detect_runtime(data_limit_bytes=256 << 20)
-    with pytest.raises((UnsupportedModelError, ChildDiedError)):
-        limited.load(
+    return write_slice(builder.build({"x": x}, {"y": y}))
+
+
+@pytest.mark.parametrize("use_xnnpack", [True, False])
+def test_a_slice_that_takes_more_memory_than_there_is_is_refused(
+    half_a_gibibyte: Any, use_xnnpack: bool
+) -> None:
+    file = half_a_gibibyte
+    runtime = detect_runtime(memory_bytes=256 << 20, use_xnnpack=use_xnnpack)
+    with pytest.raises(UnsupportedModelError, match="needs more than the 256 MiB of memory"):
+        runtime.load(
             file.path, inputs=file.inputs, outputs=file.outputs, threads=1, timeout_s=LONG_S
         )
+
+
+def test_a_slice_that_takes_far_more_memory_than_predicted_is_refused(
+    half_a_gibibyte: Any, runtime: InterpreterRuntime
+) -> None:
+    file = half_a_gibibyte
+    predicted = {"inputs": file.inputs, "outputs": file.outputs, "threads": 1}
+    with pytest.raises(UnsupportedModelError, match="needs more than the 84 MiB of memory"):
+        runtime.load(file.path, **predicted, timeout_s=LONG_S, memory_bytes=10 << 20)
 
 
 def test_the_exit_signal_is_named(subtraction: Any, load: Load) -> None:
@@ -148,3 +176,47 @@ def test_the_child_is_the_one_that_the_kernel_would_take(subtraction: Any, load:
     pid = load(subtraction).pid
     with open(f"/proc/{pid}/oom_score_adj", encoding="ascii") as file:  # noqa: PTH123
         assert int(file.read()) >= 500
+
+
+def test_xnnpack_is_used_only_where_it_is_wished(write_slice: Any) -> None:
+    file = write_slice(residual_cnn("float32"))
+    printed = {}
+    for wish in (True, False):
+        loaded = detect_runtime(use_xnnpack=wish).load(
+            file.path, inputs=file.inputs, outputs=file.outputs, threads=1, timeout_s=LONG_S
+        )
+        loaded.invoke([bytes(spec.size_bytes) for spec in file.inputs], timeout_s=LONG_S)
+        printed[wish] = loaded._process._tail
+        loaded.close()
+    assert b"XNNPACK delegate" in printed[True]
+    assert b"XNNPACK delegate" not in printed[False]
+
+
+def test_a_child_that_hangs_is_ended_within_a_second_of_its_deadline(
+    subtraction: Any, load: Load
+) -> None:
+    loaded = load(subtraction)
+    os.kill(loaded.pid, signal.SIGSTOP)
+    started_s = time.monotonic()
+    with pytest.raises(ChildHungError):
+        loaded.invoke([bytes(20)] * 2, timeout_s=0.5)
+    assert 0.5 <= time.monotonic() - started_s < 1.5
+    assert not psutil.pid_exists(loaded.pid)
+
+
+@pytest.mark.skipif(process_machine() not in ABIS, reason="no filter is known for this machine")
+def test_the_child_is_filtered_before_it_reads_a_model_and_its_threads_too(
+    write_slice: Any,
+) -> None:
+    file = write_slice(residual_cnn("float32"))
+    loaded = detect_runtime().load(
+        file.path, inputs=file.inputs, outputs=file.outputs, threads=2, timeout_s=LONG_S
+    )
+    loaded.invoke([bytes(spec.size_bytes) for spec in file.inputs], timeout_s=LONG_S)
+    tasks = list(Path(f"/proc/{loaded.pid}/task").iterdir())
+    states = [(task / "status").read_text() for task in tasks]
+    loaded.close()
+    assert len(states) >= 2
+    for state in states:
+        assert "\nSeccomp:\t2\n" in state
+        assert "\nNoNewPrivs:\t1\n" in state

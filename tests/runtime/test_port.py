@@ -17,6 +17,7 @@ from mesh.errors import (
     UnsupportedModelError,
     WrongShapeError,
 )
+from mesh.model.model import Operator
 from mesh.model.tensor import TensorSpec
 from mesh.runtime.detect import detect_runtime
 from mesh.runtime.port import Invocation, LoadedSlice, Runtime
@@ -99,6 +100,12 @@ def test_info_names_the_runtime(subject: Subject) -> None:
     info = subject.runtime.info()
     assert info.name in info.kernel_class
     assert info.version in info.kernel_class
+
+
+def test_it_knows_the_operators_that_it_runs(subject: Subject) -> None:
+    known = subject.runtime.operator_versions()
+    assert known.knows(Operator(index=0, name="ADD", version=1, inputs=(), outputs=()))
+    assert subject.runtime.operator_versions() == known
 
 
 def test_invoke_computes_in_the_order_of_the_tensors_named(loaded: LoadedSlice) -> None:
