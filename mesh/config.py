@@ -54,7 +54,7 @@ class Config:
     mdns: bool = True
     mdns_interfaces: tuple[str, ...] = ()  # IP addresses; empty = every interface
     runtime: str = "auto"  # "litert", "tflite" or "auto"
-    threads: int = 0  # 0 = one per core, at most 4
+    threads: int = 0  # of each interpreter; 0 = the best number, measured with each model
     memory_bytes: int = 0  # what stages may use in all; 0 = measured free memory
     measurements_dir: str = ""  # nodes of one machine may share it; empty = in data_dir
     heartbeat_s: float = 1.0
@@ -62,8 +62,15 @@ class Config:
     request_timeout_s: float = 30.0
     max_payload_bytes: int = 8 << 20  # of one MQTT message: request, reply or activation
     max_model_bytes: int = 2 << 30
+    max_tensor_bytes: int = 1 << 30  # of one tensor of a model
+    max_activation_bytes: int = 16 << 30  # of all tensors that a model computes
+    max_operators: int = 8192  # of one model
     max_queue: int = 256  # requests waiting at a gateway
     max_in_flight: int = 0  # 0 = two per stage
+    session_idle_s: float = 60.0  # without a request, a session is dropped after this
+    max_sessions: int = 64  # open at a gateway, and passing a stage
+    max_session_bytes: int = 256 << 20  # of state, at all stages of this node
+    max_session_interpreters: int = 8  # of sessions whose model hides its state
     log_level: str = "info"
 
     @property
@@ -71,9 +78,15 @@ class Config:
         """The URL of an existing broker; empty where this node runs its own."""
         return "" if self.broker in {"mosquitto", "embedded"} else self.broker
 
+    @property
+    def measurements_path(self) -> Path:
+        """Where what was measured on this node is kept."""
+        return Path(self.measurements_dir or self.data_dir / "capability")
+
     def __post_init__(self) -> None:
         self._check_names()
         self._check_numbers()
+        self._check_sessions()
 
     def _check_names(self) -> None:
         for what, value in (("name", self.name), ("mesh_name", self.mesh_name)):
@@ -100,12 +113,27 @@ class Config:
             raise UsageError(
                 f"request_timeout_s must be more than 0 and at most {MAX_TIMEOUT_S:.0f}"
             )
-        for what in ("max_payload_bytes", "max_model_bytes", "max_queue"):
+        for what in (
+            "max_payload_bytes",
+            "max_model_bytes",
+            "max_tensor_bytes",
+            "max_activation_bytes",
+            "max_operators",
+            "max_queue",
+            "max_sessions",
+        ):
             if getattr(self, what) < 1:
                 raise UsageError(f"{what} must be at least 1")
         for what in ("threads", "memory_bytes", "max_in_flight"):
             if getattr(self, what) < 0:
                 raise UsageError(f"{what} must not be negative: 0 leaves the choice to the node")
+
+    def _check_sessions(self) -> None:
+        if not 0 < self.session_idle_s <= MAX_TIMEOUT_S:
+            raise UsageError(f"session_idle_s must be more than 0 and at most {MAX_TIMEOUT_S:.0f}")
+        for what in ("max_session_bytes", "max_session_interpreters"):
+            if getattr(self, what) < 0:
+                raise UsageError(f"{what} must not be negative: 0 leaves no room for any")
 
 
 def load(

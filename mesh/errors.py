@@ -32,7 +32,10 @@ MeshError
 ├── StoreError              STORE_FAILED       10   the disk or a fetch failed
 │   └── IntegrityError          WRONG_CONTENT       bytes that do not hash to their content id
 ├── DeviceError             DEVICE             11   no runtime, a bad profile, a failed measurement
-└── RemoteError             BAD_MESSAGE        12   a peer sent what the protocol does not allow
+├── RemoteError             BAD_MESSAGE        12   a peer sent what the protocol does not allow
+└── SessionError                               13   begin a new session
+    ├── UnknownSessionError     UNKNOWN_SESSION     no such session at the node that was asked
+    └── SessionLostError        SESSION_LOST        a step or its state is gone
 """
 
 from typing import ClassVar
@@ -188,3 +191,16 @@ class DeviceError(MeshError):
 class RemoteError(MeshError):
     code = "BAD_MESSAGE"
     exit_status = 12
+
+
+class SessionError(MeshError):
+    code = "SESSION_LOST"
+    exit_status = 13
+
+
+class UnknownSessionError(SessionError):
+    code = "UNKNOWN_SESSION"
+
+
+class SessionLostError(SessionError):
+    code = "SESSION_LOST"

@@ -19,3 +19,6 @@ Epoch = NewType("Epoch", int)
 
 RequestKey = NewType("RequestKey", bytes)
 """16 random bytes that name one request inside the mesh (not the client's own id)."""
+
+SessionKey = NewType("SessionKey", bytes)
+"""16 random bytes that name one session inside the mesh, drawn anew at each start (not the client's name for it)."""

@@ -12,7 +12,7 @@ LINE = re.compile(
 )
 
 # A group carries the code of the plainest of its members, for errors that are no more than that.
-GROUPS_WITH_A_MEMBERS_CODE = {"ModelError", "RequestError", "RuntimeFailureError"}
+GROUPS_WITH_A_MEMBERS_CODE = {"ModelError", "RequestError", "RuntimeFailureError", "SessionError"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from mesh.errors import BadPayloadError
 from mesh.model.tensor import DataType
-from mesh.wire import codec
-from mesh.wire.infer import InferResponse, OutputTensor, Timing
+from mesh.wire import codec, session
+from mesh.wire.infer import InferResponse, OutputTensor, SessionUse, Timing
 
 _DATA_TYPES = {data_type.numpy_name.lstrip("<|"): data_type for data_type in DataType}
 
@@ -25,7 +25,10 @@ class Answer:
 
 
 def encode_request(
-    inputs: Mapping[str, npt.ArrayLike], outputs: Sequence[str] | None, timeout_s: float
+    inputs: Mapping[str, npt.ArrayLike],
+    outputs: Sequence[str] | None,
+    timeout_s: float,
+    use: SessionUse | None = None,
 ) -> Callable[[str], bytes]:
     """Open Inference Protocol with raw tensors behind the JSON, given the request's id.
 
@@ -47,9 +50,17 @@ def encode_request(
         "inputs": entries,
         "parameters": {"binary_data_output": True, "timeout_ms": round(timeout_s * 1000)},
     }
+    if use is not None:
+        root |= session.as_json(use)
     if outputs is not None:
         root["outputs"] = [{"name": name} for name in outputs]
     return lambda request_id: b"".join([codec.encode({"id": request_id, **root}), *tensors])
+
+
+def encode_end(session_name: str) -> Callable[[str], bytes]:
+    """A request that ends a session and computes nothing."""
+    use = session.as_json(SessionUse(name=session_name, ends=True))
+    return lambda request_id: codec.encode({"id": request_id, **use})
 
 
 def as_answer(response: InferResponse) -> Answer:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy.typing as npt
 
-from mesh.client.arrays import Answer, as_answer, encode_request
+from mesh.client.arrays import Answer, as_answer, encode_end, encode_request
 from mesh.client.candidates import Candidates
 from mesh.client.connection import Connection, Question
+from mesh.client.session import Session
 from mesh.config import MAX_TIMEOUT_S
 from mesh.errors import (
     BadPayloadError,
@@ -26,7 +27,15 @@ from mesh.transport.paho_bus import PahoConnector
 from mesh.transport.port import BusConnector, Message
 from mesh.wire import codec, control, oip_reply
 from mesh.wire.control import StatusReply, StatusRequest, Verb
-from mesh.wire.infer import CONTENT_OIP_BINARY, ErrorReply, InferResponse, PayloadLimits
+from mesh.wire.infer import (
+    CONTENT_JSON,
+    CONTENT_OIP_BINARY,
+    ErrorReply,
+    InferResponse,
+    PayloadLimits,
+    SessionUse,
+)
+from mesh.wire.session import as_properties
 from mesh.wire.topics import Service, TopicSpace
 
 if TYPE_CHECKING:
@@ -115,13 +124,16 @@ class Client:
         *,
         outputs: Sequence[str] | None = None,
         timeout_s: float = DEFAULT_TIMEOUT_S,
+        session: SessionUse | None = None,
     ) -> Answer:
         """Ask once and wait; see `infer_soon`.
 
         Raises: the error that the mesh replied, DeadlineExceededError, NodeLostError, BrokerError.
         Those whose `retryable` is true may succeed when asked again.
         """
-        started = self.infer_soon(model_name, inputs, outputs=outputs, timeout_s=timeout_s)
+        started = self.infer_soon(
+            model_name, inputs, outputs=outputs, timeout_s=timeout_s, session=session
+        )
         return await_reply(started, timeout_s + REPLY_MARGIN_S)
 
     def infer_soon(
@@ -131,12 +143,14 @@ class Client:
         *,
         outputs: Sequence[str] | None = None,
         timeout_s: float = DEFAULT_TIMEOUT_S,
+        session: SessionUse | None = None,
     ) -> "Future[Answer]":
         """Ask and return at once; any number may be under way.
 
         `inputs` by name, or in the model's order (which costs a question for that order). Arrays
         keep their dtype: a list of Python floats is float64, and refused where a model takes
         float32. `outputs` names those wanted; None means all. The node gives up after `timeout_s`.
+        `session` names the session that the request belongs to; `session()` keeps that itself.
 
         It blocks only to connect to another node where the one that was asked is lost. Callbacks of
         the future run on the connection's thread: they must hand on what comes, not ask or wait.
@@ -149,22 +163,52 @@ class Client:
         question = Question(
             service=Service.INFER,
             target=check_model_name(model_name, error=UnknownModelError),
-            payload_of=encode_request(named, outputs, timeout_s),
+            payload_of=encode_request(named, outputs, timeout_s, session),
             read=lambda message: as_answer(self._response(message)),
             content_type=CONTENT_OIP_BINARY,
         )
         return self._candidates.connection().ask(question)
 
+    def session(self, model_name: str, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> Session:
+        """A session of a model that keeps state: `with client.session("name") as session: …`.
+
+        It stays with the node that is asked at its first request; `timeout_s` is that of each step.
+        """
+        _check_timeout(timeout_s)
+        return Session(self, model_name, timeout_s=timeout_s)
+
+    def end_session(
+        self, model_name: str, session_name: str, *, timeout_s: float = DEFAULT_TIMEOUT_S
+    ) -> None:
+        """End a session without another step. Raises: as `infer`."""
+        question = Question(
+            service=Service.INFER,
+            target=check_model_name(model_name, error=UnknownModelError),
+            payload_of=encode_end(session_name),
+            read=self._response,
+            content_type=CONTENT_JSON,
+        )
+        await_reply(self._candidates.connection().ask(question), timeout_s)
+
     def send(
-        self, model_name: str, payload: bytes, *, content_type: str | None = None
+        self,
+        model_name: str,
+        payload: bytes,
+        *,
+        content_type: str | None = None,
+        session: SessionUse | None = None,
     ) -> "Future[InferResponse]":
-        """Send a ready-made payload: JSON, a picture, a raw tensor. Otherwise as `infer_soon`."""
+        """Send a ready-made payload: JSON, a picture, a raw tensor. Otherwise as `infer_soon`.
+
+        `session` travels beside the payload, over MQTT 5 alone. Raises: also UsageError.
+        """
         question = Question(
             service=Service.INFER,
             target=check_model_name(model_name, error=UnknownModelError),
             payload_of=lambda _request_id: payload,
             read=self._response,
             content_type=content_type,
+            user_properties=() if session is None else as_properties(session),
         )
         return self._candidates.connection().ask(question)
 

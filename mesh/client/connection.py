@@ -28,6 +28,7 @@ class Question(Generic[T]):
     payload_of: Callable[[str], bytes]
     read: Callable[[Message], T]
     content_type: str | None = None
+    user_properties: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +104,7 @@ class Connection:
             payload=question.payload_of(f"{self._id}-{number}"),
             qos=1,
             content_type=question.content_type,
+            user_properties=question.user_properties,
         )
         future: Future[T] = Future()
         with self._changed:

@@ -34,7 +34,11 @@ def real_adapters(config: Config) -> Adapters:
     return Adapters(
         broker=_started_broker(config),
         connector=PahoConnector(max_packet_bytes=max_message_bytes(config)),
-        runtime=detect_runtime(config.runtime),
+        runtime=detect_runtime(
+            config.runtime,
+            memory_bytes=config.memory_bytes,
+            versions_folder=config.measurements_path,
+        ),
         discovery=MdnsDiscovery(interfaces=config.mdns_interfaces) if config.mdns else None,
         board=Board(),
     )

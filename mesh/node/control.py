@@ -12,6 +12,7 @@ from mesh.fleet import reconcile
 from mesh.fleet.coordinator import Check, Coordinator, Solve
 from mesh.fleet.lease import Lease, next_lease
 from mesh.fleet.plans import ModelFacts, is_healthy
+from mesh.fleet.reconcile import StageKey
 from mesh.ids import BootId, ModelId, NodeId, PlanId
 from mesh.node.jobs import Jobs
 from mesh.node.loop import Loop
@@ -29,6 +30,8 @@ REVIEW_DELAY_S = 0.05
 """Changes come in bursts: look once when one is over."""
 LINGER_S = 5.0
 """How long the stages of a replaced plan stay for frames that are under way."""
+SESSION_LINGER_S = 600.0
+"""… and at most for sessions that began under it."""
 
 GoldenOutcome = tuple[str | None, bool]
 """The failure or None, and whether trying again may help."""
@@ -41,6 +44,7 @@ class Hooks:
     """What the control flow needs done elsewhere; all on the loop's thread."""
 
     set_plan: Callable[[ModelId, Plan | None], None]
+    keep_sessions: Callable[[frozenset[NodeId], frozenset[NodeId]], None]
     drop_model: Callable[[ModelId], None]
     check_golden: Callable[[Plan, Callable[[GoldenOutcome], None]], None]
     served: Callable[[], frozenset[ModelId]]
@@ -76,7 +80,7 @@ class Control:
         self._coordinator = Coordinator(me)
         self._routed: dict[ModelId, Plan | None] = {}
         self._boots: dict[NodeId, BootId | None] = {}
-        self._lingering: dict[PlanId, float] = {}
+        self._replaced_s: dict[PlanId, float] = {}
         self.lease = Lease()
         self.adopted: dict[ModelId, Plan] = {}
 
@@ -86,12 +90,22 @@ class Control:
 
     def problem_of(self, model_id: ModelId) -> str | None:
         """Why the model has no plan, in the coordinator's words."""
-        holder = self.lease.holder
-        node = self._roster.view.get(holder) if holder is not None else None
-        for problem in node.plans.problems if node is not None and node.plans is not None else ():
+        told = self._coordinators_plans()
+        for problem in told.problems if told is not None else ():
             if problem.model_id == model_id:
                 return problem.reason
         return None
+
+    def barred_from(self, model_id: ModelId) -> dict[NodeId, str]:
+        """Who is left out of the model for a while since it failed with it, and why."""
+        told = self._coordinators_plans()
+        barred = told.barred if told is not None else ()
+        return {one.node_id: one.reason for one in barred if one.model_id == model_id}
+
+    def _coordinators_plans(self) -> PlansDocument | None:
+        holder = self.lease.holder
+        node = self._roster.view.get(holder) if holder is not None else None
+        return node.plans if node is not None else None
 
     def no_plan_reason(self, model_id: ModelId, name: str) -> str:
         """What a client is told while there is no plan."""
@@ -144,7 +158,7 @@ class Control:
         )
         for model_id, plan in self.adopted.items():
             if adopted.get(model_id) != plan:
-                self._lingering[plan.plan_id] = self._loop.now_s() + LINGER_S
+                self._replaced_s[plan.plan_id] = self._loop.now_s()
         for model_id in self.adopted.keys() - adopted.keys():
             self._routed.pop(model_id, None)
             self._hooks.drop_model(model_id)
@@ -195,14 +209,13 @@ class Control:
     def _go_live(self, plan: Plan) -> None:
         old = self.adopted.get(plan.model_id)
         if old is not None:
-            self._lingering[old.plan_id] = self._loop.now_s() + LINGER_S
+            self._replaced_s[old.plan_id] = self._loop.now_s()
         self.adopted[plan.model_id] = plan
 
     # Doing what the plans say
 
     def _reconcile_stages(self) -> None:
-        now_s = self._loop.now_s()
-        self._lingering = {p: until for p, until in self._lingering.items() if until > now_s}
+        self._stages.expire_sessions()
         preparing = (
             self._coordinator.preparing()
             if self.is_coordinator
@@ -213,12 +226,27 @@ class Control:
             (*self.adopted.values(), *preparing),
             me=self._me,
             held=held,
-            lingering=[key for key in held if key.plan_id in self._lingering],
+            lingering=self._lingering(held),
         )
         for key in todo.unload:
             self._stages.unload(key)
         for plan, stage in todo.load:
             self._load(plan, stage)
+
+    def _lingering(self, held: frozenset[StageKey]) -> frozenset[StageKey]:
+        """The stages of replaced plans that may still be needed."""
+        now_s, in_session = self._loop.now_s(), self._stages.in_session
+        self._replaced_s = {
+            plan_id: at_s
+            for plan_id, at_s in self._replaced_s.items()
+            if now_s - at_s < SESSION_LINGER_S
+        }
+        return frozenset(
+            key
+            for key in held
+            if key.plan_id in self._replaced_s
+            and (now_s - self._replaced_s[key.plan_id] < LINGER_S or key in in_session)
+        )
 
     def _load(self, plan: Plan, stage: int) -> None:
         try:
@@ -233,6 +261,7 @@ class Control:
         boots = {node_id: member.boot_id for node_id, member in self._roster.members.items()}
         reborn = {n for n, boot in boots.items() if self._boots.get(n, boot) not in (boot, None)}
         self._boots = boots
+        self._hooks.keep_sessions(frozenset(self._roster.present), frozenset(reborn))
         for model_id, plan in self.adopted.items():
             if any(stage.node_id in reborn for stage in plan.stages):
                 self._hooks.set_plan(model_id, None)
@@ -253,6 +282,7 @@ class Control:
                 lease_term=self.lease.term,
                 plans=(*(plan for _, plan in sorted(self.adopted.items())), *preparing),
                 problems=self._coordinator.problems() if self.is_coordinator else (),
+                barred=self._coordinator.barred() if self.is_coordinator else (),
             ),
         )
 

@@ -15,7 +15,7 @@ from mesh.wire.topics import FrameTopic, Lane
 _log = logging.getLogger("mesh.delivery")
 
 _KINDS = {
-    Lane.STAGE: (FrameKind.ACTIVATION,),
+    Lane.STAGE: (FrameKind.ACTIVATION, FrameKind.STEP, FrameKind.DROP),
     Lane.RESULT: (FrameKind.RESULT, FrameKind.ERROR),
     Lane.PROBE: (FrameKind.PROBE,),
     Lane.ECHO: (FrameKind.ECHO,),

@@ -11,11 +11,11 @@ from mesh.node.dispatcher import Dispatcher
 from mesh.node.jobs import Jobs
 from mesh.node.loop import Loop
 from mesh.node.replies import Call, Replies
-from mesh.pipeline.gateway import Answer
 from mesh.pipeline.image import to_tensor
+from mesh.pipeline.request import Answer
 from mesh.store.manifest import ModelManifest
 from mesh.transport.port import Message
-from mesh.wire import oip, oip_reply, payload
+from mesh.wire import oip, oip_reply, payload, session
 from mesh.wire.documents import Plan
 from mesh.wire.frame import StageTime
 from mesh.wire.infer import (
@@ -134,11 +134,12 @@ class Desk:
         given = [t for t in (request.timeout_s, expiry_s) if t is not None]
         self._dispatcher.ask(
             manifest.model_id,
-            tuple(zip(manifest.inputs, request.inputs, strict=True)),
+            () if request.only_ends else tuple(zip(manifest.inputs, request.inputs, strict=True)),
             manifest.outputs,
             timeout_s=min(given, default=self._timeout_s),
             on_answer=lambda answer: self._answered(call, manifest, request, answer),
             no_plan_reason=self._no_plan_reason(manifest.model_id, manifest.name),
+            session=request.session,
         )
 
     def _answered(
@@ -155,7 +156,9 @@ class Desk:
                 OutputTensor(
                     name=spec.name, data_type=spec.data_type, shape=spec.shape, data=bytes(data)
                 )
-                for spec, data in zip(manifest.outputs, answer.outputs, strict=True)
+                for spec, data in zip(
+                    manifest.outputs, answer.outputs, strict=not request.only_ends
+                )
                 if request.outputs is None or spec.name in request.outputs
             ),
             timing=self._timing(answer),
@@ -205,7 +208,9 @@ def _read(manifest: ModelManifest, message: Message, limits: PayloadLimits) -> I
         message.payload, message.content_type, manifest.inputs, manifest.outputs, limits
     )
     if isinstance(parsed, ImagePayload):
-        return InferRequest(inputs=(to_tensor(parsed, manifest.inputs, manifest.image),))
+        parsed = InferRequest(inputs=(to_tensor(parsed, manifest.inputs, manifest.image),))
+    if parsed.session is None:  # what is no JSON says it beside the payload
+        return replace(parsed, session=session.of_properties(message.user_properties))
     return parsed
 
 

@@ -2,16 +2,22 @@
 
 import logging
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import replace
+from functools import partial
 
+from mesh.config import Config
 from mesh.errors import MeshError, RemoteError
 from mesh.ids import ModelId, NodeId, RequestKey
 from mesh.model.tensor import TensorSpec
 from mesh.node.loop import Loop
-from mesh.pipeline.gateway import Action, Answer, Gateway, Request, Send
+from mesh.pipeline.gateway import Gateway
+from mesh.pipeline.request import Action, Answer, Request, Send
+from mesh.pipeline.sessions import Sessions
 from mesh.wire import refusal
 from mesh.wire.documents import GatewayStats, Plan
 from mesh.wire.frame import Frame, FrameKind, FrameTensor
+from mesh.wire.infer import SessionUse
 from mesh.wire.topics import Lane
 
 _log = logging.getLogger("mesh.gateway")
@@ -22,17 +28,19 @@ OnAnswer = Callable[[Answer], None]
 
 
 class Dispatcher:
-    """The gateway with its surroundings; everything runs on the loop's thread."""
+    """The gateway and its sessions with their surroundings; everything runs on the loop's thread."""
 
     def __init__(
         self,
         loop: Loop,
         gateway: Gateway,
+        sessions: Sessions,
         *,
         send: Callable[[NodeId, Lane, Frame], None],
     ) -> None:
         self._loop = loop
         self._gateway = gateway
+        self._sessions = sessions
         self._send = send
         self._waiting: dict[RequestKey, OnAnswer] = {}
         self._ticking = False
@@ -47,8 +55,12 @@ class Dispatcher:
         on_answer: OnAnswer,
         no_plan_reason: str = "",
         pinned: Plan | None = None,
+        session: SessionUse | None = None,
     ) -> None:
-        """Put a request through the pipeline; `on_answer` is called exactly once."""
+        """Put a request through the pipeline; `on_answer` is called exactly once.
+
+        A request of a session without inputs only ends it.
+        """
         now_s = self._loop.now_s()
         request = Request(
             key=RequestKey(secrets.token_bytes(16)),
@@ -60,14 +72,22 @@ class Dispatcher:
             pinned=pinned,
         )
         self._waiting[request.key] = on_answer
-        self._do(self._gateway.submit(request, now_s=now_s, no_plan_reason=no_plan_reason))
+        submit = self._gateway.submit if session is None else partial(self._take_step, session)
+        self._do(submit(request, now_s=now_s, no_plan_reason=no_plan_reason))
         self._keep_ticking()
 
     def set_plan(self, model_id: ModelId, plan: Plan | None) -> None:
         self._do(self._gateway.set_plan(model_id, plan, now_s=self._loop.now_s()))
 
     def drop_model(self, model_id: ModelId, reason: str) -> None:
-        self._do(self._gateway.drop_model(model_id, now_s=self._loop.now_s(), reason=reason))
+        now_s = self._loop.now_s()
+        self._do(self._sessions.drop_model(model_id, now_s=now_s, reason=reason))
+        self._do(self._gateway.drop_model(model_id, now_s=now_s, reason=reason))
+
+    def keep_sessions(self, present: Collection[NodeId], reborn: Collection[NodeId]) -> None:
+        """Lose the sessions that have lost a node, and those that nobody goes on with."""
+        now_s = self._loop.now_s()
+        self._do(self._sessions.keep(present=present, reborn=reborn, now_s=now_s))
 
     def result(self, frame: Frame) -> None:
         """A RESULT or ERROR frame arrived."""
@@ -83,10 +103,18 @@ class Dispatcher:
         self._do(self._gateway.error(frame, told, now_s=now_s))
 
     def stats(self) -> tuple[GatewayStats, ...]:
-        return self._gateway.stats(now_s=self._loop.now_s())
+        return tuple(
+            replace(stats, sessions=self._sessions.open_of(stats.model_id))
+            for stats in self._gateway.stats(now_s=self._loop.now_s())
+        )
+
+    def _take_step(
+        self, use: SessionUse, request: Request, *, now_s: float, no_plan_reason: str
+    ) -> list[Action]:
+        return self._sessions.submit(request, use, now_s=now_s, no_plan_reason=no_plan_reason)
 
     def _do(self, actions: Iterable[Action]) -> None:
-        for action in actions:
+        for action in self._sessions.settle(actions, now_s=self._loop.now_s()):
             if isinstance(action, Send):
                 self._send_out(action)
             else:
@@ -97,7 +125,8 @@ class Dispatcher:
             self._send(action.node_id, Lane.STAGE, action.frame)
         except MeshError as error:
             _log.debug("a request could not be sent to node %s: %s", action.node_id, error)
-            self._gateway.unsent(action.frame.request_key, now_s=self._loop.now_s())
+            key = action.frame.request_key
+            self._do(self._gateway.unsent(key, now_s=self._loop.now_s()))
 
     def _answer(self, answer: Answer) -> None:
         on_answer = self._waiting.pop(answer.key, None)
@@ -117,4 +146,16 @@ class Dispatcher:
     def _tick(self) -> None:
         self._ticking = False
         self._do(self._gateway.tick(now_s=self._loop.now_s()))
+        self._do(self._sessions.tick(now_s=self._loop.now_s()))
         self._keep_ticking()
+
+
+def make_dispatcher(
+    config: Config, loop: Loop, *, me: NodeId, send: Callable[[NodeId, Lane, Frame], None]
+) -> Dispatcher:
+    """The dispatcher of a node, with its gateway and sessions as configured."""
+    gateway = Gateway(me, max_queue=config.max_queue, max_in_flight=config.max_in_flight)
+    sessions = Sessions(
+        gateway, me=me, max_sessions=config.max_sessions, idle_s=config.session_idle_s
+    )
+    return Dispatcher(loop, gateway, sessions, send=send)

@@ -9,7 +9,7 @@ from mesh.model.tensor import TensorSpec
 from mesh.node.dispatcher import Dispatcher
 from mesh.node.library import Library
 from mesh.node.roster import Roster
-from mesh.pipeline.gateway import Answer
+from mesh.pipeline.request import Answer
 from mesh.runtime.golden import golden_inputs, outputs_match
 from mesh.wire.documents import Plan
 

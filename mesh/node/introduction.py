@@ -10,7 +10,7 @@ from mesh.fleet.broker_url import BrokerUrl, parse_broker_url
 from mesh.fleet.lease import Lease
 from mesh.ids import BootId, NodeId
 from mesh.node import identity
-from mesh.runtime.port import RuntimeInfo
+from mesh.runtime.port import Runtime
 from mesh.wire.documents import Activity, Advert, GatewayStats, Heartbeat, NodeState
 
 
@@ -54,10 +54,10 @@ class Introduction:
         return str(BrokerUrl(host=self._host(), port=parse_broker_url(own_url).port))
 
     def advert(
-        self, *, broker_url: str, broker_kind: str, http_port: int, runtime: RuntimeInfo
+        self, *, broker_url: str, broker_kind: str, http_port: int, runtime: Runtime
     ) -> Advert:
-        """What does not change while the node runs."""
-        host = self._host()
+        """What does not change while the node runs. Raises: DeviceError when the runtime cannot be used."""
+        host, info = self._host(), runtime.info()
         free_bytes = self._board.status(self._profile).memory_available_bytes
         spare_bytes = max(0, free_bytes - self._profile.memory.reserved_bytes)
         return Advert(
@@ -68,9 +68,9 @@ class Introduction:
             version=mesh.__version__,
             board=self._profile.name,
             board_label=self._profile.title,
-            runtime=runtime.name,
-            runtime_version=runtime.version,
-            kernel_class=runtime.kernel_class,
+            runtime=info.name,
+            runtime_version=info.version,
+            kernel_class=info.kernel_class,
             broker_url=broker_url,
             broker_kind=broker_kind,
             http_url=f"http://{f'[{host}]' if ':' in host else host}:{http_port}",
@@ -78,6 +78,7 @@ class Introduction:
             host_cores=self._facts.cores,
             threads=self._threads,
             memory_bytes=self._config.memory_bytes or spare_bytes,
+            operator_versions=runtime.operator_versions().latest(),
         )
 
     def heartbeat(self, doing: Doing) -> Heartbeat:

@@ -17,7 +17,7 @@ from mesh.errors import (
     UsageError,
 )
 from mesh.fleet.plans import ModelFacts
-from mesh.fleet.view import View
+from mesh.fleet.view import View, sources
 from mesh.ids import ModelId, NodeId
 from mesh.node.jobs import Jobs
 from mesh.node.loop import Loop
@@ -135,6 +135,11 @@ class Library:
             raise opened
         return None if opened is None else opened.file
 
+    def threads_of(self, model_id: ModelId) -> int:
+        """How many threads an interpreter of this model gets."""
+        measured = self.capabilities.get(model_id)
+        return self._workshop.threads.unmeasured if measured is None else measured.threads
+
     def golden_outputs(self, model_id: ModelId) -> tuple[bytes, ...]:
         """Raises: StoreError."""
         return self._store.read_golden(model_id)
@@ -216,14 +221,20 @@ class Library:
 
     def keep(self, view: View, present: frozenset[NodeId]) -> None:
         """Do the next thing for each served model: fetch it, then open and measure it."""
+        self._workshop.threads.see(view, present, self._me)
         for manifest in self.catalogue.live():
             model_id = manifest.model_id
             if model_id in self._busy or self._loop.now_s() < self._retry_at_s.get(model_id, 0.0):
                 continue
             if not self._is_complete(manifest):
-                self._fetch(manifest, _sources(view, present, model_id, self._me))
-            elif model_id not in self.capabilities or model_id in self._retry_at_s:
+                self._fetch(manifest, sources(view, present, model_id, self._me))
+            elif self._is_to_measure(model_id):
                 self._measure(manifest)
+
+    def _is_to_measure(self, model_id: ModelId) -> bool:
+        if model_id not in self.capabilities or model_id in self._retry_at_s:
+            return True
+        return self._workshop.threads.is_exceeded_by(self.capabilities[model_id].threads)
 
     def _check_name(self, wish: Wish) -> None:
         check_model_name(wish.name)
@@ -330,18 +341,3 @@ class Library:
             self._on_change()
 
         self._working.run(work, done)
-
-
-def _sources(
-    view: View, present: frozenset[NodeId], model_id: ModelId, me: NodeId
-) -> dict[str, str]:
-    """The HTTP addresses of present nodes that hold the model, by the nodes' names and ids."""
-    return {
-        f"{node.advert.name} ({node_id})": node.advert.http_url
-        for node_id, node in sorted(view.items())
-        if node_id != me
-        and node_id in present
-        and node.advert is not None
-        and node.holdings is not None
-        and model_id in node.holdings.held
-    }

@@ -2,13 +2,12 @@
 
 import logging
 from collections.abc import Callable
-from pathlib import Path
 
 from mesh.config import Config
-from mesh.device.capability import choose_threads
 from mesh.device.capability_cache import CapabilityCache
 from mesh.device.profile import BoardFacts, DeviceProfile, recognise
 from mesh.device.profile_files import load_profiles
+from mesh.device.threads import most_threads
 from mesh.errors import BrokerError, NotConnectedError
 from mesh.fleet.broker_url import parse_broker_url
 from mesh.fleet.discovery import Announcement
@@ -18,7 +17,7 @@ from mesh.node.adapters import Adapters, max_message_bytes
 from mesh.node.control import Control, Hooks
 from mesh.node.delivery import Delivery, Receivers
 from mesh.node.desk import Desk
-from mesh.node.dispatcher import Dispatcher
+from mesh.node.dispatcher import make_dispatcher
 from mesh.node.golden_check import GoldenCheck
 from mesh.node.introduction import Doing, Introduction
 from mesh.node.jobs import Jobs
@@ -31,8 +30,9 @@ from mesh.node.reception import Reception
 from mesh.node.roster import Roster, RosterHooks
 from mesh.node.stages import Stages
 from mesh.node.status import name_of
-from mesh.node.workshop import Surroundings, Workshop
-from mesh.pipeline.gateway import Gateway
+from mesh.node.thread_share import ThreadShare
+from mesh.node.workshop import Workshop, surroundings_of
+from mesh.pipeline.stage_sessions import SessionLimits
 from mesh.store.disk import ModelStore
 from mesh.store.http_server import StoreServer
 from mesh.transport.port import Message
@@ -55,7 +55,7 @@ class Node:
         self._profile: DeviceProfile = recognise(self._facts, load_profiles())
         self.node_id: NodeId = identity.node_id(config.data_dir)
         self.boot_id: BootId = identity.draw_boot_id()
-        self._threads = choose_threads(config.threads, self._facts.cores)
+        self._threads = most_threads(config.threads, self._facts.cores)
         self._introduction = Introduction(
             config,
             adapters.board,
@@ -82,13 +82,15 @@ class Node:
             run_soon=self._loop.post,
             max_frame_bytes=max_message_bytes(config),
         )
+        self._library = self._make_library()
         self._stages = Stages(
             self._loop,
             adapters.runtime,
             config.data_dir / "slices",
-            threads=self._threads,
+            threads_of=self._library.threads_of,
             emit=self._delivery.emit,
             on_change=self._review_soon,
+            session_limits=SessionLimits.of(config),
         )
         self._probes = Probes(
             self._loop,
@@ -96,11 +98,8 @@ class Node:
             send=self._delivery.send,
             on_change=self._review_soon,
         )
-        self._library = self._make_library()
-        self._dispatcher = Dispatcher(
-            self._loop,
-            Gateway(self.node_id, max_queue=config.max_queue, max_in_flight=config.max_in_flight),
-            send=self._delivery.send,
+        self._dispatcher = make_dispatcher(
+            config, self._loop, me=self.node_id, send=self._delivery.send
         )
         self._delivery.connect(
             Receivers(
@@ -240,7 +239,7 @@ class Node:
             broker_url=self.broker_url,
             broker_kind=self._adapters.broker.kind,
             http_port=self._http.port,
-            runtime=self._adapters.runtime.info(),
+            runtime=self._adapters.runtime,
         )
 
     def _heartbeat(self) -> Heartbeat:
@@ -277,13 +276,13 @@ class Node:
         workshop = Workshop(
             self._store,
             self._adapters.runtime,
-            CapabilityCache(Path(config.measurements_dir or config.data_dir / "capability")),
+            CapabilityCache(config.measurements_path),
             me=self.node_id,
-            surroundings=Surroundings(
+            surroundings=surroundings_of(
+                config,
                 device_profile=self._profile.name,
                 power_mode=self._adapters.board.power_mode(self._profile),
-                threads=self._threads,
-                max_boundary_bytes=config.max_payload_bytes,
+                threads=ThreadShare(configured=config.threads, cores=self._facts.cores),
             ),
             scratch_dir=config.data_dir / "slices",
         )
@@ -294,6 +293,7 @@ class Node:
     def _make_hooks(self) -> Hooks:
         return Hooks(
             set_plan=self._dispatcher.set_plan,
+            keep_sessions=self._dispatcher.keep_sessions,
             drop_model=lambda model_id: self._dispatcher.drop_model(
                 model_id, "the model was removed"
             ),

@@ -1,7 +1,7 @@
 """Answers what `mesh` asks: status, plan, adding and removing models."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from mesh.errors import (
@@ -198,6 +198,7 @@ class Reception:
                 left_out=self._left_out(explanation, who),
                 live_epoch=live.epoch if live is not None else None,
                 measured_requests_per_s=self._measured(facts),
+                limited=self._named_nodes((one.node_id, one.reason) for one in explanation.limited),
             )
 
         def done(outcome: tuple[Solution, Explanation] | MeshError) -> None:
@@ -218,7 +219,7 @@ class Reception:
             facts.model_id,
             facts.pieces,
             ready=self._roster.ready,
-            barred={},
+            barred=self._control.barred_from(facts.model_id),
             need_links=False,
         )
         if not who.eligible:
@@ -244,7 +245,9 @@ class Reception:
 
     def _left_out(self, explanation: Explanation, who: Standing) -> tuple[LeftOut, ...]:
         reasons = [(one.node_id, one.sentence) for one in explanation.left_out]
-        reasons += [*who.waiting.items(), *who.excluded.items()]
+        return self._named_nodes([*reasons, *who.waiting.items(), *who.excluded.items()])
+
+    def _named_nodes(self, reasons: Iterable[tuple[NodeId, str]]) -> tuple[LeftOut, ...]:
         view = self._roster.view
         return tuple(
             LeftOut(node_id=node_id, node_name=name_of(view, node_id), reason=reason)

@@ -130,6 +130,7 @@ def _model(now: Snapshot, manifest: ModelManifest) -> ModelStatus:
         failed=sum(one.failed for one in stats),
         in_flight=sum(one.in_flight for one in stats),
         queued=sum(one.queued for one in stats),
+        sessions=sum(one.sessions for one in stats),
     )
 
 

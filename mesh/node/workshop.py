@@ -8,22 +8,26 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from mesh.config import Config
 from mesh.device.capability import Capability, Conditions
 from mesh.device.capability_cache import CapabilityCache
 from mesh.errors import MeshError, StoreError, UnsupportedModelError
 from mesh.ids import ModelId, NodeId
-from mesh.model import read_model
+from mesh.model import Limits, read_model
+from mesh.model.limits import model_limits
 from mesh.node.stages import ModelFile
+from mesh.node.thread_share import ThreadShare
 from mesh.planning.pieces import Pieces, pieces_of
 from mesh.runtime.golden import golden_inputs
-from mesh.runtime.measuring import measure_model
+from mesh.runtime.measuring import measure_model, version_refusals
 from mesh.runtime.port import Runtime
+from mesh.runtime.whole import WholeRun
 from mesh.store.disk import ModelStore, hash_file
 from mesh.store.manifest import Golden, ImageOptions, ModelManifest
-from mesh.wire.documents import CapabilityDocument
+from mesh.wire.documents import CapabilityDocument, RefusedLayers
 
 _log = logging.getLogger("mesh.workshop")
 
@@ -37,12 +41,26 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """Under what conditions this node measures, and what its messages may carry."""
+    """Under what conditions this node measures, and what its messages and models may hold."""
 
     device_profile: str
     power_mode: str
-    threads: int
+    threads: ThreadShare
     max_boundary_bytes: int
+    limits: Limits = field(default_factory=Limits)
+
+
+def surroundings_of(
+    config: Config, *, device_profile: str, power_mode: str, threads: ThreadShare
+) -> Surroundings:
+    """With what the configuration says of messages and models."""
+    return Surroundings(
+        device_profile=device_profile,
+        power_mode=power_mode,
+        threads=threads,
+        max_boundary_bytes=config.max_payload_bytes,
+        limits=model_limits(config),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +102,7 @@ class Workshop:
         self._me = me
         self._surroundings = surroundings
         self._scratch_dir = scratch_dir
+        self.threads = surroundings.threads
 
     def open(self, model_id: ModelId) -> OpenedModel:
         """Read a file of the store."""
@@ -91,7 +110,8 @@ class Workshop:
         try:
             with path.open("rb") as file:
                 # Mapped, not read: the pages are the disk's, and no copy stays in the daemon.
-                model = read_model(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+                content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            model = read_model(content, self._surroundings.limits)
         except (OSError, ValueError) as error:
             raise StoreError(f"the model file cannot be read: {error}") from error
         most_bytes = self._surroundings.max_boundary_bytes
@@ -113,7 +133,8 @@ class Workshop:
             kernel_class=self._runtime.info().kernel_class,
             device_profile=self._surroundings.device_profile,
             power_mode=self._surroundings.power_mode,
-            threads=self._surroundings.threads,
+            threads=self.threads.configured,
+            most_threads=self.threads.most,
         )
         capability = self._cache.get(conditions, opened.pieces.boundaries)
         if capability is None:
@@ -122,10 +143,14 @@ class Workshop:
         return CapabilityDocument(
             model_id=model_id,
             kernel_class=conditions.kernel_class,
-            threads=conditions.threads,
+            threads=capability.threads,
             boundaries=capability.boundaries,
             layer_s=capability.layer_s,
             stage_s=capability.stage_s,
+            refused=tuple(
+                RefusedLayers(start=one.start, stop=one.stop, reason=one.reason)
+                for one in capability.refusals
+            ),
         )
 
     def _measure(
@@ -143,7 +168,8 @@ class Workshop:
                 folder=self._scratch_dir,
                 on_progress=progress,
             )
-            self._cache.put(capability)
+            if capability.lasts:
+                self._cache.put(capability)
         return capability
 
     def cannot_run(self, model_id: ModelId, error: MeshError) -> CapabilityDocument:
@@ -151,7 +177,7 @@ class Workshop:
         return CapabilityDocument(
             model_id=model_id,
             kernel_class=self._runtime.info().kernel_class,
-            threads=self._surroundings.threads,
+            threads=self.threads.unmeasured,
             boundaries=(),
             layer_s=(),
             stage_s=0.0,
@@ -192,18 +218,21 @@ class Workshop:
         return path.is_file() and hash_file(path) == golden.sha256
 
     def _record(self, model_id: ModelId, file: ModelFile) -> Golden:
-        loaded = self._runtime.load(
+        for lacking in version_refusals(file.model, self._runtime, (0, len(file.model.layers))):
+            raise UnsupportedModelError(
+                f"{lacking.reason}: add the model through a node with a newer runtime"
+            )
+        whole = WholeRun(
+            self._runtime,
             file.path,
-            inputs=file.model.inputs,
-            outputs=file.model.outputs,
-            threads=self._surroundings.threads,
+            file.model,
+            threads=self.threads.unmeasured,
             timeout_s=GOLDEN_TIMEOUT_S,
         )
         try:
-            inputs = golden_inputs(file.model.inputs, GOLDEN_SEED)
-            outputs = loaded.invoke(inputs, timeout_s=GOLDEN_TIMEOUT_S).outputs
+            outputs = whole.step(golden_inputs(file.model.inputs, GOLDEN_SEED))
         finally:
-            loaded.close()
+            whole.close()
         return Golden(
             kernel_class=self._runtime.info().kernel_class,
             seed=GOLDEN_SEED,

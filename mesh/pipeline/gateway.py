@@ -6,27 +6,32 @@
        └──retry: plan gone, stage refused, no answer in time
 
 A retry may run a stage twice; the answer is the same, the first one counts and later ones are
-dropped by key. Every method takes the time and returns what the caller has to do.
+dropped by key. A step of a session is never retried, and goes by the plan of the first: which step
+is whose turn, `mesh.pipeline.sessions` decides. Every method takes the time and returns what the
+caller has to do.
 """
 
-from collections import Counter, deque
+import math
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from enum import Enum
 
 from mesh.errors import (
     ChildDiedError,
     ChildHungError,
     DeadlineExceededError,
+    MeshError,
+    NodeLostError,
     NoPlanError,
     OverloadedError,
 )
-from mesh.ids import ModelId, NodeId, PlanId, RequestKey
+from mesh.ids import ModelId, NodeId, RequestKey
 from mesh.model.tensor import TensorSpec
+from mesh.pipeline.request import Action, Answer, Request, Send, State, refuse
 from mesh.pipeline.statistics import Statistics
 from mesh.wire.documents import GatewayStats, Plan
-from mesh.wire.frame import Frame, FrameKind, FrameTensor, StageTime
-from mesh.wire.refusal import Refusal, refusal_of
+from mesh.wire.frame import Frame, FrameKind, FrameTensor
+from mesh.wire.refusal import Refusal
 
 WINDOW_PER_STAGE = 2
 """Requests under way per stage: one computing, one on its way."""
@@ -38,55 +43,6 @@ MAX_BACKOFF_S = 1.0
 MAX_CHILD_DEATHS = 2
 """A request that saw one stage die this often is the likely cause: it fails rather than kill more."""
 _DEADLY = frozenset({ChildDiedError.code, ChildHungError.code})
-
-
-class State(Enum):
-    WAITING = "waiting"
-    IN_FLIGHT = "in_flight"
-
-
-@dataclass(slots=True, kw_only=True)
-class Request:
-    """A request until it is answered. `plan` pins it to one plan (the golden check)."""
-
-    key: RequestKey
-    model_id: ModelId
-    tensors: tuple[FrameTensor, ...]
-    outputs: tuple[TensorSpec, ...]
-    arrived_s: float
-    deadline_s: float
-    pinned: Plan | None = None
-    state: State = State.WAITING
-    attempt: int = 0
-    sent_s: float = 0.0
-    due_s: float = 0.0
-    failed_attempt: int = 0
-    child_deaths: "Counter[tuple[PlanId, int]]" = field(default_factory=Counter)
-    plans: dict[PlanId, Plan] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Send:
-    """Publish to the node's stage lane; call `unsent` when that fails at once."""
-
-    node_id: NodeId
-    frame: Frame
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """The one answer: outputs in the model's order, or why there are none."""
-
-    key: RequestKey
-    outputs: tuple[bytes | memoryview, ...] = ()
-    refusal: Refusal | None = None
-    plan: Plan | None = None
-    timings: tuple[StageTime, ...] = ()
-    total_s: float = 0.0
-    attempts: int = 0
-
-
-Action = Send | Answer
 
 
 @dataclass(slots=True, kw_only=True)
@@ -124,11 +80,11 @@ class Gateway:
         """Take a request; the answer may be immediate (no plan, queue full)."""
         lane = self._lanes.get(request.model_id, _Lane())
         if request.pinned is None and not lane.had_plan:
-            return [_refuse(request, NoPlanError(no_plan_reason), now_s)]
+            return [refuse(request, NoPlanError(no_plan_reason), now_s)]
         # A golden check passes a full queue: it is what lets the queue move again.
         if request.pinned is None and len(lane.waiting) >= self._max_queue:
             sentence = f"{len(lane.waiting)} requests are waiting already: send fewer or later"
-            return [_refuse(request, OverloadedError(sentence), now_s)]
+            return [refuse(request, OverloadedError(sentence), now_s)]
         self._lanes[request.model_id] = lane
         self._requests[request.key] = request
         lane.waiting.append(request.key)
@@ -152,7 +108,7 @@ class Gateway:
         gone = [r for r in self._requests.values() if r.model_id == model_id]
         for request in gone:
             del self._requests[request.key]
-        return [_refuse(request, NoPlanError(reason), now_s) for request in gone]
+        return [refuse(request, NoPlanError(reason), now_s) for request in gone]
 
     def result(self, frame: Frame, *, now_s: float) -> list[Action]:
         """A RESULT frame arrived."""
@@ -166,7 +122,7 @@ class Gateway:
             return []
         lane = self._close(request)
         total_s = now_s - request.arrived_s
-        if request.pinned is None:
+        if not request.is_check:
             lane.statistics.answered(now_s, total_s)
         answer = Answer(
             key=request.key,
@@ -190,7 +146,7 @@ class Gateway:
         request.child_deaths[stage] += refusal.code in _DEADLY
         if request.child_deaths[stage] >= MAX_CHILD_DEATHS:
             refusal = replace(refusal, retryable=False)
-        if refusal.retryable:
+        if refusal.retryable and request.step is None:
             request.due_s = now_s + _backoff_s(request.attempt)
             return []
         lane = self._close(request)
@@ -198,11 +154,24 @@ class Gateway:
         failure = Answer(key=request.key, refusal=refusal, total_s=now_s - request.arrived_s)
         return [failure, *self._pump(lane, now_s)]
 
-    def unsent(self, key: RequestKey, *, now_s: float) -> None:
+    def unsent(self, key: RequestKey, *, now_s: float) -> list[Action]:
         """The send failed at once: try again shortly."""
         request = self._requests.get(key)
+        if request is not None and request.step is not None:
+            error = NodeLostError("the node with the first stage cannot be reached")
+            return self.give_up(key, error, now_s=now_s)
         if request is not None:
             request.due_s = now_s + _backoff_s(request.attempt)
+        return []
+
+    def give_up(self, key: RequestKey, error: MeshError, *, now_s: float) -> list[Action]:
+        """Refuse a request, whatever becomes of what was sent."""
+        request = self._requests.get(key)
+        if request is None:
+            return []
+        lane = self._close(request)
+        lane.statistics.failed(now_s)
+        return [refuse(request, error, now_s), *self._pump(lane, now_s)]
 
     def tick(self, *, now_s: float) -> list[Action]:
         """Deadlines and retries that are due."""
@@ -245,9 +214,8 @@ class Gateway:
             if request is None or request.state is not State.WAITING:
                 lane.waiting.popleft()
                 continue
-            if request.pinned is None and (
-                lane.plan is None or lane.in_flight >= self._window(lane.plan)
-            ):
+            plan = request.pinned or lane.plan
+            if not request.is_check and (plan is None or lane.in_flight >= self._window(plan)):
                 held_back.append(lane.waiting.popleft())
                 continue
             lane.waiting.popleft()
@@ -269,8 +237,10 @@ class Gateway:
         request.sent_s = now_s
         patience_s = PATIENCE_S + PATIENCE_LATENCIES * plan.latency_s
         request.due_s = now_s + patience_s * 2 ** min(request.attempt - 1, 4)
+        if request.step is not None:
+            request.pinned, request.due_s = plan, math.inf
         frame = Frame(
-            kind=FrameKind.ACTIVATION,
+            kind=FrameKind.ACTIVATION if request.step is None else FrameKind.STEP,
             request_key=request.key,
             sender=self._me,
             plan_id=plan.plan_id,
@@ -279,6 +249,7 @@ class Gateway:
             attempt=request.attempt & 0xFF,
             time_left_s=max(0.0, request.deadline_s - now_s),
             tensors=request.tensors,
+            step=request.step,
         )
         return [Send(node_id=plan.stages[0].node_id, frame=frame)]
 
@@ -302,7 +273,7 @@ class Gateway:
             f"no answer within {request.deadline_s - request.arrived_s:.3g} s ({where}): "
             "give it a longer timeout_ms, or look at `mesh status`"
         )
-        return [_refuse(request, error, now_s), *self._pump(lane, now_s)]
+        return [refuse(request, error, now_s), *self._pump(lane, now_s)]
 
     def _close(self, request: Request) -> _Lane:
         del self._requests[request.key]
@@ -312,13 +283,9 @@ class Gateway:
         return lane
 
 
-def _refuse(request: Request, error: Exception, now_s: float) -> Answer:
-    return Answer(key=request.key, refusal=refusal_of(error), total_s=now_s - request.arrived_s)
-
-
 def _weight(request: Request) -> int:
     """What a request takes of the window: a golden check that hangs must not cost the live plan."""
-    return 1 if request.pinned is None else 0
+    return 0 if request.is_check else 1
 
 
 def _backoff_s(attempt: int) -> float:

@@ -3,9 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from mesh.errors import MeshError, OverloadedError, RemoteError, StaleEpochError
+from mesh.errors import (
+    MeshError,
+    OverloadedError,
+    RemoteError,
+    SessionLostError,
+    StaleEpochError,
+)
 from mesh.ids import NodeId
 from mesh.model.tensor import StageInterface
+from mesh.pipeline.stage_sessions import StageSessions, State, zero_state
 from mesh.wire import refusal
 from mesh.wire.documents import Plan
 from mesh.wire.frame import Frame, FrameKind, FrameTensor, StageTime
@@ -47,16 +54,37 @@ class Parcel:
     frame: Frame
 
 
-def accept(role: Role | None, frame: Frame, *, queued: int, now_s: float) -> Work | Parcel:
-    """Take the frame or refuse it towards its gateway. `role` is None for a plan not held here."""
+def accept(
+    role: Role | None,
+    frame: Frame,
+    *,
+    queued: int,
+    now_s: float,
+    sessions: StageSessions | None = None,
+) -> Work | Parcel:
+    """Take the frame or refuse it towards its gateway. `role` is None for a plan not held here.
+
+    A frame of no session is computed on zeros where the stage keeps state.
+    """
     try:
         if role is None:
             raise StaleEpochError(f"epoch {frame.epoch} is not held here")
         if queued >= QUEUE_LIMIT:
             raise OverloadedError(f"stage {role.stage} has {queued} frames waiting")
-        return Work(role=role, frame=frame, arrived_s=now_s, inputs=_inputs(role, frame))
+        _check_tensors(role, frame)
+        state = _state(role, frame, sessions, now_s)
+        return Work(role=role, frame=frame, arrived_s=now_s, inputs=_inputs(role, frame, state))
     except MeshError as error:
         return refuse(frame, error)
+
+
+def _state(role: Role, frame: Frame, sessions: StageSessions | None, now_s: float) -> State:
+    """Raises: SessionLostError, OverloadedError."""
+    if frame.step is None:
+        return zero_state(role.interface)
+    if sessions is None:
+        raise SessionLostError("no sessions are kept at this stage")
+    return sessions.take(frame.step, now_s=now_s)
 
 
 def refuse(frame: Frame, error: Exception) -> Parcel:
@@ -65,9 +93,17 @@ def refuse(frame: Frame, error: Exception) -> Parcel:
         frame,
         kind=FrameKind.ERROR,
         tensors=(),
+        step=None,
         error=refusal.encode(refusal.refusal_of(error)),
     )
     return Parcel(node_id=frame.sender, lane=Lane.RESULT, frame=answer)
+
+
+def state_after(work: Work, outputs: Sequence[bytes]) -> State:
+    """What the work leaves for the session's next step."""
+    interface = work.role.interface
+    made = {spec.index: data for spec, data in zip(interface.produced, outputs, strict=True)}
+    return tuple(made[pair.output.index] for pair in interface.state)
 
 
 def is_late(work: Work, *, now_s: float) -> bool:
@@ -90,7 +126,8 @@ def forward(
     )
     onward = replace(
         frame,
-        kind=FrameKind.RESULT if role.is_last else FrameKind.ACTIVATION,
+        kind=FrameKind.RESULT if role.is_last else frame.kind,
+        step=None if role.is_last else frame.step,
         stage=role.stage if role.is_last else role.stage + 1,
         time_left_s=max(0.0, frame.time_left_s - elapsed_s),
         timings=(*frame.timings, timing),
@@ -105,8 +142,8 @@ def forward(
     return Parcel(node_id=next_node, lane=Lane.STAGE, frame=onward)
 
 
-def _inputs(role: Role, frame: Frame) -> tuple[bytes | memoryview, ...]:
-    """The tensors that enter the slice. Raises: RemoteError."""
+def _check_tensors(role: Role, frame: Frame) -> None:
+    """Raises: RemoteError."""
     found = {tensor.index: tensor.data for tensor in frame.tensors}
     for spec in role.interface.received:
         size_bytes = len(found[spec.index]) if spec.index in found else None
@@ -115,4 +152,10 @@ def _inputs(role: Role, frame: Frame) -> tuple[bytes | memoryview, ...]:
                 f"stage {role.stage} expects tensor {spec.index} ({spec.name}) of "
                 f"{spec.size_bytes} bytes, the frame has {size_bytes}"
             )
-    return tuple(found[spec.index] for spec in role.interface.consumed)
+
+
+def _inputs(role: Role, frame: Frame, state: State) -> tuple[bytes | memoryview, ...]:
+    """The tensors that enter the slice: those that came, and the state that stayed here."""
+    found = {tensor.index: tensor.data for tensor in frame.tensors}
+    kept = {pair.input.index: data for pair, data in zip(role.interface.state, state, strict=True)}
+    return tuple((found | kept)[spec.index] for spec in role.interface.consumed)

@@ -24,7 +24,13 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from mesh.errors import NotConnectedError, OverloadedError, TooLargeError, TransportError
+from mesh.errors import (
+    NotConnectedError,
+    OverloadedError,
+    TooLargeError,
+    TransportError,
+    UsageError,
+)
 from mesh.fleet.broker_url import BrokerUrl
 from mesh.transport.paho_packets import (
     connect_properties,
@@ -120,6 +126,11 @@ class PahoConnection:
 
     def publish(self, message: Message) -> None:
         """See `Bus.publish`; the topic is checked already."""
+        if message.user_properties and not self._v5:
+            raise UsageError(
+                f"{self._settings.url} speaks MQTT 3.1.1, which carries no user properties: say "
+                "what they say in a JSON payload"
+            )
         properties = publish_properties(message)
         size_bytes = packet_bytes(message, properties, v5=self._v5)
         if size_bytes > self._max_packet_bytes:

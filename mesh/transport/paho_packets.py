@@ -13,6 +13,7 @@ from mesh.transport.port import Message
 MAX_PACKET_BYTES = 268_435_455  # the largest that may be announced (§3.1.2.11.4)
 MAX_CORRELATION_BYTES = 65_535  # all that MQTT 5 allows (§1.5.6): a reply brings back what came
 MAX_CONTENT_TYPE_CHARS = 256
+MAX_USER_PROPERTIES = 64  # those behind them are not looked at
 _MAX_EXPIRY_S = 2**32 - 1
 
 
@@ -33,6 +34,8 @@ def publish_properties(
     if message.content_type is not None:
         _check_length("content type", len(message.content_type), MAX_CONTENT_TYPE_CHARS)
         properties.ContentType = message.content_type
+    for pair in message.user_properties:
+        properties.UserProperty = pair
     if message.expiry_s is not None:
         properties.MessageExpiryInterval = _whole_seconds(message.expiry_s)
     return None if properties.isEmpty() else properties  # type: ignore[no-untyped-call]
@@ -70,6 +73,7 @@ def received(message: MQTTMessage) -> Message:
         correlation_data=getattr(properties, "CorrelationData", None),
         content_type=getattr(properties, "ContentType", None),
         expiry_s=None if expiry_s is None else float(expiry_s),
+        user_properties=tuple(getattr(properties, "UserProperty", ())[:MAX_USER_PROPERTIES]),
     )
 
 

@@ -7,7 +7,7 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """One PUBLISH. The last four come from MQTT 5 properties and are None for 3.1.1 publishers."""
+    """One PUBLISH. The last five come from MQTT 5 properties and are empty for 3.1.1 publishers."""
 
     topic: str
     payload: bytes
@@ -18,6 +18,7 @@ class Message:
     correlation_data: bytes | None = None
     content_type: str | None = None
     expiry_s: float | None = None
+    user_properties: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +68,8 @@ class Bus(Protocol):
 
         Raises: NotConnectedError when there is no connection, OverloadedError when the bounded
         send buffer is full, TooLargeError when the broker would not take a packet of that size,
-        BadTopicError.
+        BadTopicError, UsageError for user properties, which mean something to their receiver, over
+        a connection that carries none.
         """
         ...
 

@@ -134,6 +134,7 @@ class PlanReply:
     left_out: tuple[LeftOut, ...]
     live_epoch: int | None
     measured_requests_per_s: float | None
+    limited: tuple[LeftOut, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,6 +201,7 @@ class ModelStatus:
     failed: int
     in_flight: int
     queued: int
+    sessions: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,11 @@ MAX_DOCUMENT_BYTES = 1 << 20
 MAX_TIME_S = 86_400.0
 """No stage or transfer takes a day: sums and products of such times stay what a clock can wait for."""
 _GOODPUT_BYTES_PER_S = (1.0, 1e15)
+_MAX_OPERATORS = 1024
+_MAX_OPERATOR_VERSION = 255
+_MAX_REFUSED = 64
+_MAX_REASON_CHARS = 512
+MAX_BAR_CHARS = 512
 _PLAN_ID = re.compile(r"[0-9a-f]{16}")
 
 
@@ -27,7 +32,11 @@ class NodeState(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Advert:
-    """What does not change while a node runs."""
+    """What does not change while a node runs.
+
+    `threads` is the most that an interpreter gets. `operator_versions[n]` is the newest version that
+    the runtime knows of builtin operator n of schema.fbs, 0 = none; empty where it was not said.
+    """
 
     node_id: NodeId
     boot_id: BootId
@@ -46,10 +55,15 @@ class Advert:
     host_cores: int
     threads: int
     memory_bytes: int
+    operator_versions: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.host_cores < 1 or self.threads < 1 or self.memory_bytes < 0:
             raise ValueError("a node has cores, threads and no negative memory")
+        if len(self.operator_versions) > _MAX_OPERATORS:
+            raise ValueError(f"there are at most {_MAX_OPERATORS} operators")
+        if not all(0 <= version <= _MAX_OPERATOR_VERSION for version in self.operator_versions):
+            raise ValueError(f"an operator's version lies between 0 and {_MAX_OPERATOR_VERSION}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +92,7 @@ class GatewayStats:
     failed: int
     in_flight: int
     queued: int
+    sessions: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,26 +137,46 @@ class HoldingsDocument:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RefusedLayers:
+    """The layers [start, stop) that a node's runtime cannot load, and why."""
+
+    start: int
+    stop: int
+    reason: str
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.start < self.stop:
+            raise ValueError("refused layers are some layers")
+        if len(self.reason) > _MAX_REASON_CHARS:
+            raise ValueError(f"a reason has at most {_MAX_REASON_CHARS} characters")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CapabilityDocument:
     """A node's measured time for one model: `layer_s[i]` for the operators [boundaries[i], boundaries[i+1]).
 
-    `failure` says why it cannot run the model; then the lists are empty.
+    None = its runtime cannot load them; `refused` says why, as far as there is room. `failure` says
+    why it cannot run the model at all; then the lists are empty.
     """
 
     model_id: ModelId
     kernel_class: str
     threads: int
     boundaries: tuple[int, ...]
-    layer_s: tuple[float, ...]
+    layer_s: tuple[float | None, ...]
     stage_s: float
     failure: str | None = None
+    refused: tuple[RefusedLayers, ...] = ()
 
     def __post_init__(self) -> None:
         if self.failure is None and len(self.layer_s) != len(self.boundaries) - 1:
             raise ValueError("there must be one boundary more than layer times")
         if self.threads < 1:
             raise ValueError("a model is measured with at least one thread")
-        _check_times("a measured time", (self.stage_s, *self.layer_s, sum(self.layer_s)))
+        if len(self.refused) > _MAX_REFUSED:
+            raise ValueError(f"at most {_MAX_REFUSED} ranges of layers are refused")
+        times_s = [time_s for time_s in self.layer_s if time_s is not None]
+        _check_times("a measured time", (self.stage_s, *times_s, sum(times_s)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -245,12 +280,26 @@ class PlanProblem:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BarredNode:
+    """A node that is left out of a model for a while, since it failed with it."""
+
+    model_id: ModelId
+    node_id: NodeId
+    reason: str
+
+    def __post_init__(self) -> None:
+        if len(self.reason) > MAX_BAR_CHARS:
+            raise ValueError(f"a reason has at most {MAX_BAR_CHARS} characters")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PlansDocument:
     """What the coordinator decided under its lease; said by others, it is their last known state."""
 
     lease_term: int
     plans: tuple[Plan, ...]
     problems: tuple[PlanProblem, ...] = ()
+    barred: tuple[BarredNode, ...] = ()
 
 
 def _check_times(what: str, times_s: Iterable[float]) -> None:

@@ -2,7 +2,8 @@
 
 Little-endian. A fixed part, then one entry per finished stage and one per tensor, then zeros up to
 a multiple of 64 bytes, then the tensors, each starting at a multiple of 64 (so that a view of it is
-aligned). An ERROR carries a JSON object {code, message, retryable} in place of tensors.
+aligned). An ERROR carries a JSON object {code, message, retryable} in place of tensors. STEP and
+DROP have one more entry, last in the header: which session, and where in it.
 """
 
 import struct
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from mesh.errors import RemoteError
-from mesh.ids import Epoch, NodeId, PlanId, RequestKey
+from mesh.ids import Epoch, NodeId, PlanId, RequestKey, SessionKey
 
 MAGIC = b"EMF1"
 ALIGNMENT_BYTES = 64
@@ -28,6 +29,8 @@ _CRC_END = 8
 _TIMING = struct.Struct("<HII")
 # tensor index in the whole model, size in bytes
 _TENSOR = struct.Struct("<IQ")
+# session key, number of the step, 1 = the last one
+_SESSION = struct.Struct("<16sIB")
 _MAX_US = 2**32 - 1
 
 
@@ -37,6 +40,20 @@ class FrameKind(IntEnum):
     ERROR = 3  # to the gateway
     PROBE = 4  # link measurement: a payload of zeros
     ECHO = 5  # … and its empty answer
+    STEP = 6  # to a stage: an ACTIVATION that belongs to a session
+    DROP = 7  # to a stage: forget a session; nobody answers
+
+
+_OF_SESSIONS = (FrameKind.STEP, FrameKind.DROP)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionStep:
+    """One step of a session, counted from 0; `ends` with the last one."""
+
+    key: SessionKey
+    number: int
+    ends: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +78,8 @@ class Frame:
     """`sender` is the gateway that waits for the result, for every kind but PROBE and ECHO.
 
     `stage` is the stage addressed (ACTIVATION) or the stage that speaks (RESULT, ERROR).
-    `time_left_s` counts from the sending: no clocks are compared.
+    `time_left_s` counts from the sending: no clocks are compared. `step` is there in a STEP and a
+    DROP alone.
     """
 
     kind: FrameKind
@@ -75,6 +93,11 @@ class Frame:
     timings: tuple[StageTime, ...] = ()
     tensors: tuple[FrameTensor, ...] = ()
     error: bytes = b""
+    step: SessionStep | None = None
+
+    def __post_init__(self) -> None:
+        if (self.step is not None) != (self.kind in _OF_SESSIONS):
+            raise ValueError(f"a frame of kind {self.kind.name} and its session do not fit")
 
 
 def encode(frame: Frame) -> bytes:
@@ -82,6 +105,7 @@ def encode(frame: Frame) -> bytes:
     entries = b"".join(
         [_TIMING.pack(t.stage, _us(t.queue_s), _us(t.compute_s)) for t in frame.timings]
         + [_TENSOR.pack(t.index, len(t.data)) for t in frame.tensors]
+        + [_SESSION.pack(s.key, s.number, s.ends) for s in (frame.step,) if s is not None]
     )
     header_bytes = _aligned(_FIXED.size + len(entries))
     fixed = _FIXED.pack(
@@ -135,15 +159,16 @@ def decode(payload: bytes, *, max_bytes: int) -> Frame:
         raise RemoteError("a frame was damaged on its way (checksum)")
     if timing_count > MAX_TIMINGS or tensor_count > MAX_TENSORS:
         raise RemoteError(f"a frame of {tensor_count} tensors and {timing_count} stage times")
-    entries_end = _FIXED.size + timing_count * _TIMING.size + tensor_count * _TENSOR.size
-    if header_bytes != _aligned(entries_end) or header_bytes > len(payload):
-        raise RemoteError("a frame whose header length does not fit its entries")
     try:
         frame_kind = FrameKind(kind)
     except ValueError as error:
         raise RemoteError(f"a frame of unknown kind {kind}") from error
-    is_error = frame_kind is FrameKind.ERROR
+    is_error, is_step = frame_kind is FrameKind.ERROR, frame_kind in _OF_SESSIONS
     tensors_start = _FIXED.size + timing_count * _TIMING.size
+    tensors_end = tensors_start + tensor_count * _TENSOR.size
+    entries_end = tensors_end + is_step * _SESSION.size
+    if header_bytes != _aligned(entries_end) or header_bytes > len(payload):
+        raise RemoteError("a frame whose header length does not fit its entries")
     return Frame(
         kind=frame_kind,
         request_key=RequestKey(request_key),
@@ -156,6 +181,7 @@ def decode(payload: bytes, *, max_bytes: int) -> Frame:
         timings=_timings(view[_FIXED.size : tensors_start]),
         tensors=() if is_error else _tensors(view, tensors_start, tensor_count, header_bytes),
         error=_error(view[header_bytes:]) if is_error else b"",
+        step=_step(view, tensors_end) if is_step else None,
     )
 
 
@@ -179,6 +205,13 @@ def _tensors(
     if offset != len(view):
         raise RemoteError("a frame whose tensors do not fill it")
     return tuple(tensors)
+
+
+def _step(view: memoryview, start: int) -> SessionStep:
+    key, number, ends = _SESSION.unpack_from(view, start)
+    if ends > 1:
+        raise RemoteError("a session's step that neither ends it nor goes on")
+    return SessionStep(key=SessionKey(key), number=number, ends=bool(ends))
 
 
 def _padded(tensors: Sequence[FrameTensor]) -> list[bytes | memoryview]:

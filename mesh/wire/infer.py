@@ -21,10 +21,20 @@ class PayloadLimits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SessionUse:
+    """The session that a request belongs to, by the client's name for it; `starts` begins it anew."""
+
+    name: str
+    starts: bool = False
+    ends: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InferRequest:
     """One request, checked against the model.
 
-    `inputs` are raw little-endian tensors in the model's input order; `outputs` None means all.
+    `inputs` are raw little-endian tensors in the model's input order; none at all only ends its
+    session. `outputs` None means all.
     """
 
     id: str | None = None
@@ -32,6 +42,12 @@ class InferRequest:
     outputs: tuple[str, ...] | None = None
     timeout_s: float | None = None
     binary_output: bool = False
+    session: SessionUse | None = None
+
+    @property
+    def only_ends(self) -> bool:
+        """Whether it computes nothing and lets its session go."""
+        return not self.inputs
 
 
 class ImageFormat(Enum):

@@ -17,7 +17,7 @@ from mesh.errors import (
     WrongShapeError,
 )
 from mesh.model.tensor import DataType, TensorSpec
-from mesh.wire import oip_json, oip_values
+from mesh.wire import oip_json, oip_values, session
 from mesh.wire.infer import InferRequest, PayloadLimits
 
 MAX_ID_CHARS = 256
@@ -51,12 +51,15 @@ def request_of(
 ) -> InferRequest:
     """Check a parsed JSON object and the raw tensors behind it against the model."""
     parameters = _parameters(root, "the request")
+    use = session.of_json(root, parameters)
+    only_ends = use is not None and use.ends and not use.starts and "inputs" not in root
     return InferRequest(
         id=_id(root.get("id")),
-        inputs=_tensors(root.get("inputs"), tail, inputs),
+        inputs=() if only_ends else _tensors(root.get("inputs"), tail, inputs),
         outputs=_requested(root.get("outputs"), outputs),
         timeout_s=_timeout_s(parameters.get("timeout_ms")),
         binary_output=_binary_output(root, parameters),
+        session=use,
     )
 
 

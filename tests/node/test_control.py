@@ -1,13 +1,16 @@
 """One node's control flow over a real roster, publisher, probes and stages, with a fake runtime."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from mesh.config import Config
 from mesh.fleet import coordinator
 from mesh.fleet.plans import ModelFacts
-from mesh.ids import BootId, ModelId, NodeId
+from mesh.ids import BootId, ModelId, NodeId, RequestKey, SessionKey
+from mesh.node import control
 from mesh.node.control import Control, GoldenOutcome, Hooks
 from mesh.node.jobs import Jobs
 from mesh.node.loop import Loop
@@ -15,6 +18,7 @@ from mesh.node.probes import Probes
 from mesh.node.publisher import Publisher
 from mesh.node.roster import Roster, RosterHooks
 from mesh.node.stages import ModelFile, Stages
+from mesh.pipeline.stage_sessions import SessionLimits
 from mesh.planning.pieces import pieces_of
 from mesh.testing.runtime import FakeRuntime
 from mesh.transport.port import Message
@@ -30,6 +34,7 @@ from mesh.wire.documents import (
     PlansDocument,
     StageState,
 )
+from mesh.wire.frame import Frame, FrameKind, FrameTensor, SessionStep
 from mesh.wire.topics import Fact, FactTopic, TopicSpace
 
 RunUntil = Callable[[Loop, Callable[[], bool]], None]
@@ -75,11 +80,18 @@ class Bench:
         self.checked: list[Plan] = []
         self.golden: GoldenOutcome = (None, False)
         self.served = frozenset({MODEL})
+        self.kept: list[tuple[frozenset[NodeId], frozenset[NodeId]]] = []
         self.is_read = True
         self.pieces = pieces_of(file.model, max_boundary_bytes=1 << 20)
         self.runtime = FakeRuntime()
         self.stages = Stages(
-            self.loop, self.runtime, slices, threads=1, emit=_nothing, on_change=self.review_soon
+            self.loop,
+            self.runtime,
+            slices,
+            threads_of=lambda _model_id: 1,
+            emit=_nothing,
+            on_change=self.review_soon,
+            session_limits=SessionLimits.of(Config()),
         )
         self.stages.clean()
         self.roster = Roster(
@@ -110,6 +122,7 @@ class Bench:
             planner=self.planner,
             hooks=Hooks(
                 set_plan=lambda _model, plan: self.routed.append(plan.phase if plan else None),
+                keep_sessions=lambda present, reborn: self.kept.append((present, reborn)),
                 drop_model=self.dropped.append,
                 check_golden=self._check,
                 served=lambda: self.served,
@@ -296,3 +309,66 @@ def test_figures_that_no_plan_may_carry_do_not_stop_the_planning(
         bench.begin()
         bench.until(lambda: bool(bench.control.problem_of(MODEL)))
     assert "cannot be told" in (bench.control.problem_of(MODEL) or "")
+
+
+def test_stages_stay_for_sessions_when_their_plan_is_replaced(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control, "LINGER_S", 0.0)
+    bench.begin()
+    bench.until(lambda: bench.live() is not None)
+    live = bench.live()
+    assert live is not None
+    (x,) = bench.file.model.inputs
+    step = SessionStep(key=SessionKey(b"s" * 16), number=0)
+    frame = Frame(
+        kind=FrameKind.STEP,
+        request_key=RequestKey(b"k" * 16),
+        sender=OTHER,
+        plan_id=live.plan_id,
+        time_left_s=30.0,
+        tensors=(FrameTensor(index=x.index, data=bytes(x.size_bytes)),),
+        step=step,
+    )
+    bench.stages.frame(frame)
+    newer = codec.from_plain(Plan, codec.to_plain(live) | {"epoch": 7, "plan_id": "f" * 16})
+    bench.roster.found(OTHER, URL, own_word=True)
+    bench.hear(Fact.HEARTBEAT, BEAT)
+    bench.hear(Fact.PLANS, PlansDocument(lease_term=1, plans=(newer,)))
+    bench.until(lambda: bench.live() == newer)
+    bench.until(lambda: len(bench.routed) == 2)
+    assert {status.plan_id for status in bench.stages.document().stages} == {
+        live.plan_id,
+        newer.plan_id,
+    }
+    bench.stages.frame(replace(frame, kind=FrameKind.DROP, tensors=()))
+    bench.review_soon()
+    bench.until(lambda: [s.plan_id for s in bench.stages.document().stages] == [newer.plan_id])
+
+
+def test_not_even_sessions_keep_a_replaced_plan_for_ever(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control, "LINGER_S", 0.0)
+    monkeypatch.setattr(control, "SESSION_LINGER_S", 0.0)
+    monkeypatch.setattr(Stages, "in_session", property(lambda stages: stages.held))
+    bench.begin()
+    bench.until(lambda: bench.live() is not None)
+    live = bench.live()
+    assert live is not None
+    newer = codec.from_plain(Plan, codec.to_plain(live) | {"epoch": 7, "plan_id": "f" * 16})
+    bench.roster.found(OTHER, URL, own_word=True)
+    bench.hear(Fact.HEARTBEAT, BEAT)
+    bench.hear(Fact.PLANS, PlansDocument(lease_term=1, plans=(newer,)))
+    bench.until(lambda: [s.plan_id for s in bench.stages.document().stages] == [newer.plan_id])
+
+
+def test_who_is_there_and_who_began_a_new_life_decides_on_sessions(bench: Bench) -> None:
+    bench.begin()
+    bench.roster.found(OTHER, URL, own_word=True)
+    bench.hear(Fact.HEARTBEAT, BEAT)
+    both: frozenset[NodeId] = frozenset({ME, OTHER})
+    bench.until(lambda: bool(bench.kept) and bench.kept[-1] == (both, frozenset()))
+    again = Heartbeat(boot_id=BootId("1" * 8), sequence=1, state=NodeState.READY)
+    bench.hear(Fact.HEARTBEAT, again)
+    bench.until(lambda: (both, frozenset({OTHER})) in bench.kept)

@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesh.errors import NotConnectedError
-from mesh.ids import NodeId, RequestKey
+from mesh.ids import NodeId, RequestKey, SessionKey
 from mesh.node.delivery import Delivery, Receivers
 from mesh.pipeline.stage import Parcel
 from mesh.wire import frame as frames
-from mesh.wire.frame import Frame, FrameKind, FrameTensor
+from mesh.wire.frame import Frame, FrameKind, FrameTensor, SessionStep
 from mesh.wire.topics import FrameTopic, Lane
 
 ME, OTHER = NodeId("a" * 16), NodeId("b" * 16)
@@ -23,6 +23,8 @@ LANES = {
     FrameKind.ERROR: Lane.RESULT,
     FrameKind.PROBE: Lane.PROBE,
     FrameKind.ECHO: Lane.ECHO,
+    FrameKind.STEP: Lane.STAGE,
+    FrameKind.DROP: Lane.STAGE,
 }
 
 
@@ -58,13 +60,19 @@ class Parts:
         return delivery
 
 
+def of_kind(kind: FrameKind) -> Frame:
+    step = SessionStep(key=SessionKey(b"s" * 16), number=0)
+    is_step = kind in (FrameKind.STEP, FrameKind.DROP)
+    return replace(FRAME, kind=kind, step=step if is_step else None)
+
+
 def on(lane: Lane) -> FrameTopic:
     return FrameTopic(node_id=ME, lane=lane)
 
 
 @pytest.mark.parametrize("kind", FrameKind)
 def test_a_frame_reaches_the_part_it_is_for(kind: FrameKind) -> None:
-    parts, frame = Parts(), replace(FRAME, kind=kind)
+    parts, frame = Parts(), of_kind(kind)
     parts.delivery().arrived(on(LANES[kind]), frames.encode(frame))
     assert parts.received == [(LANES[kind], frame)]
 
@@ -74,7 +82,7 @@ def test_a_frame_reaches_the_part_it_is_for(kind: FrameKind) -> None:
 def test_a_frame_on_the_wrong_lane_is_dropped(kind: FrameKind, lane: Lane) -> None:
     parts = Parts()
     delivery = parts.delivery()
-    delivery.arrived(on(lane), frames.encode(replace(FRAME, kind=kind)))
+    delivery.arrived(on(lane), frames.encode(of_kind(kind)))
     assert bool(parts.received) is (LANES[kind] is lane)
     assert delivery.dropped.total() == (LANES[kind] is not lane)
 

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
+from mesh.config import Config
 from mesh.errors import UnknownModelError
 from mesh.ids import Epoch, ModelId, NodeId, PlanId
 from mesh.model.tensor import DataType, TensorSpec
 from mesh.node.desk import Desk
-from mesh.node.dispatcher import Dispatcher
+from mesh.node.dispatcher import Dispatcher, make_dispatcher
 from mesh.node.loop import Loop
-from mesh.pipeline.gateway import Gateway
 from mesh.store.manifest import ModelManifest
 from mesh.transport.port import Message
 from mesh.wire import oip, oip_reply
@@ -74,9 +74,8 @@ class Bench:
     dispatcher: Dispatcher = field(init=False)
 
     def __post_init__(self) -> None:
-        self.dispatcher = Dispatcher(
-            self.loop, Gateway(ME, max_queue=8, max_in_flight=0), send=self.send
-        )
+        config = Config(max_queue=8)
+        self.dispatcher = make_dispatcher(config, self.loop, me=ME, send=self.send)
         if self.has_plan:
             self.dispatcher.set_plan(MODEL, PLAN)
         self.desk = Desk(
@@ -127,7 +126,7 @@ def result(frame: Frame) -> Frame:
         FrameTensor(index=SCORES.index, data=struct.pack("<2f", 0.25, 0.75)),
     )
     timings = (StageTime(stage=0, queue_s=0.0, compute_s=0.001),)
-    return replace(frame, kind=FrameKind.RESULT, tensors=tensors, timings=timings)
+    return replace(frame, kind=FrameKind.RESULT, tensors=tensors, timings=timings, step=None)
 
 
 def message(payload: bytes | dict[str, Any], topic: str = "infer/tiny", **more: Any) -> Message:
@@ -290,3 +289,28 @@ def test_a_message_that_is_good_for_years_is_not_waited_for_that_long(
     bench = make()
     bench.ask(Message(topic=topic, payload=RAW, expiry_s=float(2**32 - 1)))
     assert bench.frames[-1].time_left_s <= oip.MAX_TIMEOUT_S
+
+
+def test_the_steps_of_a_session_and_its_end(make: Callable[..., Bench]) -> None:
+    bench = make()
+    steps = [
+        bench.ask_json(message(REQUEST | {"session": "s", "session_start": True})),
+        bench.ask_json(message(REQUEST | {"session": "s"})),
+    ]
+    assert [one["status"] for one in steps] == ["ok", "ok"]
+    assert [one.kind for one in bench.frames] == [FrameKind.STEP] * 2
+    end = bench.ask_json(message({"id": "8", "session": "s", "session_end": True}))
+    assert (end["id"], end["status"], end["outputs"]) == ("8", "ok", [])
+    after = bench.ask_json(message(REQUEST | {"session": "s"}))
+    assert (after["id"], after["code"]) == ("7", "UNKNOWN_SESSION")
+    assert after["retryable"] is False
+
+
+def test_what_is_no_json_says_its_session_beside_the_payload(make: Callable[..., Bench]) -> None:
+    bench = make()
+    begin = (("session", "s"), ("session_start", "true"))
+    assert bench.ask_json(message(RAW, user_properties=begin))["status"] == "ok"
+    assert bench.ask_json(message(RAW, user_properties=(("session", "s"),)))["status"] == "ok"
+    assert [one.step.number for one in bench.frames if one.step is not None] == [0, 1]
+    bad = (("session", "s"), ("session_end", "perhaps"))
+    assert bench.ask_json(message(RAW, user_properties=bad))["code"] == "BAD_PAYLOAD"

@@ -4,15 +4,17 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
+from mesh.config import Config
 from mesh.errors import NotConnectedError
 from mesh.ids import Epoch, ModelId, NodeId, PlanId
 from mesh.model.tensor import DataType, TensorSpec
-from mesh.node.dispatcher import Dispatcher
+from mesh.node.dispatcher import Dispatcher, make_dispatcher
 from mesh.node.loop import Loop
-from mesh.pipeline.gateway import Answer, Gateway
+from mesh.pipeline.request import Answer
 from mesh.wire import refusal
 from mesh.wire.documents import Plan, PlanPhase, PlanStage
 from mesh.wire.frame import Frame, FrameKind, FrameTensor
+from mesh.wire.infer import SessionUse
 from mesh.wire.refusal import Refusal
 from mesh.wire.topics import Lane
 
@@ -33,6 +35,7 @@ PLAN = Plan(
     single_node_s=None,
     verdict="",
 )
+CONFIG = Config(max_queue=4, max_in_flight=2)
 STEP_S = 0.05
 
 
@@ -64,21 +67,26 @@ class Bench:
     def __post_init__(self) -> None:
         steps = itertools.count()
         self.loop = Loop(lambda: next(steps) * STEP_S)
-        gateway = Gateway(ME, max_queue=4, max_in_flight=2)
-        self.dispatcher = Dispatcher(self.loop, gateway, send=self.stage.send)
+        self.dispatcher = make_dispatcher(CONFIG, self.loop, me=ME, send=self.stage.send)
         if self.plan is not None:
             self.dispatcher.set_plan(MODEL, self.plan)
 
     def ask(
-        self, *, timeout_s: float = 5.0, on_answer: Callable[[Answer], None] | None = None
+        self,
+        *,
+        timeout_s: float = 5.0,
+        on_answer: Callable[[Answer], None] | None = None,
+        session: SessionUse | None = None,
+        only_ends: bool = False,
     ) -> None:
         self.dispatcher.ask(
             MODEL,
-            [(INPUT, b"in")],
+            [] if only_ends else [(INPUT, b"in")],
             [OUTPUT],
             timeout_s=timeout_s,
             on_answer=on_answer or self.answers.append,
             no_plan_reason="not planned yet",
+            session=session,
         )
 
     def run_until(self, is_done: Callable[[], bool]) -> None:
@@ -96,9 +104,8 @@ class Bench:
 
 
 def result_of(frame: Frame) -> Frame:
-    return replace(
-        frame, kind=FrameKind.RESULT, tensors=(FrameTensor(index=OUTPUT.index, data=b"out"),)
-    )
+    tensors = (FrameTensor(index=OUTPUT.index, data=b"out"),)
+    return replace(frame, kind=FrameKind.RESULT, tensors=tensors, step=None)
 
 
 def error_of(frame: Frame, *, retryable: bool) -> Frame:
@@ -205,3 +212,65 @@ def test_an_answer_may_be_followed_by_the_next_request_at_once() -> None:
     for _ in range(5):
         bench.dispatcher.result(result_of(bench.stage.sent[-1]))
     assert bench.codes() == [None] * 5
+
+
+# Sessions
+
+BEGIN, GO_ON, END = (
+    SessionUse(name="s", starts=starts, ends=ends)
+    for starts, ends in ((True, False), (False, False), (False, True))
+)
+
+
+def test_the_steps_of_a_session_go_one_after_the_other() -> None:
+    bench = Bench()
+    for use in (BEGIN, GO_ON):
+        bench.ask(session=use)
+    assert [frame.kind for frame in bench.stage.sent] == [FrameKind.STEP]
+    bench.dispatcher.result(result_of(bench.stage.sent[0]))
+    bench.dispatcher.result(result_of(bench.stage.sent[1]))
+    assert bench.codes() == [None, None]
+    assert [one.step.number for one in bench.stage.sent if one.step is not None] == [0, 1]
+    assert bench.dispatcher.stats()[0].sessions == 1
+    bench.ask(session=END, only_ends=True)
+    assert bench.stage.sent[-1].kind is FrameKind.DROP
+    assert bench.answers[-1].outputs == ()
+    assert bench.dispatcher.stats()[0].sessions == 0
+
+
+def test_a_step_that_cannot_be_sent_is_not_tried_again() -> None:
+    bench = Bench()
+    bench.ask(session=BEGIN)
+    bench.dispatcher.result(result_of(bench.stage.sent[0]))
+    bench.stage.failures = 9
+    bench.ask(session=GO_ON)
+    assert bench.codes() == [None, "SESSION_LOST"]
+    bench.ask(session=GO_ON)
+    assert bench.codes()[-1] == "SESSION_LOST"
+
+
+def test_a_step_fails_at_its_deadline_and_so_does_what_waits_for_it() -> None:
+    bench = Bench()
+    for use in (BEGIN, GO_ON):
+        bench.ask(session=use, timeout_s=0.5)
+    bench.run_until(lambda: len(bench.answers) == 2)
+    assert bench.codes() == ["SESSION_LOST"] * 2
+
+
+ENDS: dict[str, Callable[[Dispatcher], None]] = {
+    "a node is gone": lambda dispatcher: dispatcher.keep_sessions(frozenset(), frozenset()),
+    "a node was restarted": lambda dispatcher: dispatcher.keep_sessions({A}, {A}),
+    "the model is gone": lambda dispatcher: dispatcher.drop_model(MODEL, "it was removed"),
+}
+
+
+@pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
+def test_a_session_does_not_outlive_its_nodes_and_its_model(
+    end: Callable[[Dispatcher], None],
+) -> None:
+    bench = Bench()
+    bench.ask(session=BEGIN)
+    bench.dispatcher.keep_sessions({A}, frozenset())
+    assert bench.answers == []
+    end(bench.dispatcher)
+    assert bench.codes() == ["SESSION_LOST"]

@@ -3,16 +3,16 @@ from typing import cast
 
 import pytest
 
+from mesh.config import Config
 from mesh.errors import InvokeError, MeshError, NodeLostError, StoreError
 from mesh.fleet.view import NodeView, View
 from mesh.ids import BootId, Epoch, ModelId, NodeId, PlanId
 from mesh.model.tensor import DataType, TensorSpec
-from mesh.node.dispatcher import Dispatcher
+from mesh.node.dispatcher import Dispatcher, make_dispatcher
 from mesh.node.golden_check import GoldenCheck
 from mesh.node.library import Library
 from mesh.node.loop import Loop
 from mesh.node.roster import Roster
-from mesh.pipeline.gateway import Gateway
 from mesh.runtime.golden import golden_inputs
 from mesh.store.manifest import Golden, ModelManifest
 from mesh.wire import refusal
@@ -109,8 +109,8 @@ class Bench:
     dispatcher: Dispatcher = field(init=False)
 
     def __post_init__(self) -> None:
-        gateway = Gateway(ME, max_queue=1, max_in_flight=1)
-        self.dispatcher = Dispatcher(Loop(), gateway, send=self.send)
+        config = Config(max_queue=1, max_in_flight=1)
+        self.dispatcher = make_dispatcher(config, Loop(), me=ME, send=self.send)
 
     def send(self, node_id: NodeId, lane: Lane, frame: Frame) -> None:
         assert (node_id, lane) == (A, Lane.STAGE)

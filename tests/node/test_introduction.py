@@ -9,11 +9,12 @@ from mesh.device.profile_files import load_profiles
 from mesh.fleet.lease import Lease
 from mesh.ids import BootId, NodeId
 from mesh.node.introduction import Doing, Introduction
-from mesh.runtime.port import RuntimeInfo
+from mesh.runtime.operator_versions import OperatorVersions
+from mesh.testing.runtime import FakeRuntime
 from mesh.wire.documents import Activity, Advert, NodeState
 
 ME, BOOT = NodeId("0" * 16), BootId("0" * 8)
-RUNTIME = RuntimeInfo(name="fake", version="1", kernel_class="fake-1/none")
+RUNTIME = FakeRuntime(versions=OperatorVersions({"ADD": (1, 5), "CONV_2D": (1, 8)}))
 KIB = 1024
 AVAILABLE_KIB = 4 << 20
 IDLE = Doing(state=NodeState.READY, lease=Lease(term=3, holder=ME), activities=(), gateway=())
@@ -60,6 +61,12 @@ def test_a_node_is_reached_where_it_says(board: Board) -> None:
     told = advert(board, Config(advertise="192.0.2.7"))
     assert told.broker_url == "mqtt://192.0.2.7:18831"
     assert told.http_url == "http://192.0.2.7:8080"
+
+
+def test_the_runtime_says_what_it_knows(board: Board) -> None:
+    told = advert(board, Config())
+    assert (told.runtime, told.runtime_version, told.kernel_class) == ("fake", "1", "fake-1/none")
+    assert told.operator_versions == (5, 0, 0, 8)
 
 
 def test_an_address_of_ipv6_stands_in_brackets(board: Board) -> None:

@@ -18,7 +18,9 @@ from mesh.ids import BootId, ModelId, NodeId
 from mesh.node import library
 from mesh.node.library import Library
 from mesh.node.loop import Loop
+from mesh.node.thread_share import ThreadShare
 from mesh.node.workshop import Surroundings, Wish, Workshop
+from mesh.runtime.operator_versions import OperatorVersions
 from mesh.store import catalogue as catalogues
 from mesh.store.disk import ModelStore
 from mesh.store.http_server import StoreServer
@@ -54,7 +56,10 @@ class Bench:
             CapabilityCache(self.folder / "capability"),
             me=self.me,
             surroundings=Surroundings(
-                device_profile="generic", power_mode="", threads=1, max_boundary_bytes=1 << 20
+                device_profile="generic",
+                power_mode="",
+                threads=ThreadShare(configured=1, cores=4),
+                max_boundary_bytes=1 << 20,
             ),
             scratch_dir=scratch,
         )
@@ -216,9 +221,11 @@ def test_what_is_served_outlives_a_restart(make: Callable[..., Bench]) -> None:
 def test_a_model_that_cannot_be_run_here_is_said_so(make: Callable[..., Bench]) -> None:
     manifest = make().added()
     again = make()
-    again.runtime.next_load_error = UnsupportedModelError("too new")
+    again.runtime.versions = OperatorVersions({})
     again.keep(until=lambda: manifest.model_id in again.library.capabilities)
-    assert again.library.capabilities[manifest.model_id].failure == "too new"
+    failure = again.library.capabilities[manifest.model_id].failure
+    assert failure is not None
+    assert failure.startswith("fake 1 lacks FULLY_CONNECTED version 1")
 
 
 def test_another_nodes_models_are_fetched_and_measured(make: Callable[..., Bench]) -> None:
@@ -354,3 +361,17 @@ def test_a_file_that_is_no_model_does_not_stay_on_the_disk(make: Callable[..., B
     bench = make()
     assert isinstance(bench.add(content=b"garbage" * 100), MeshError)
     assert bench.store.list_models() == ()
+
+
+def test_a_model_runs_with_the_threads_that_it_was_measured_with(
+    make: Callable[..., Bench],
+) -> None:
+    bench = make()
+    manifest = bench.added()
+    assert bench.library.threads_of(manifest.model_id) == 1
+    bench.keep(until=lambda: manifest.model_id in bench.library.capabilities)
+    measured = bench.library.capabilities[manifest.model_id]
+    bench.library.capabilities[manifest.model_id] = replace(measured, threads=2)
+    assert bench.library.threads_of(manifest.model_id) == 2
+    # More than this node's share: it is measured again with fewer.
+    bench.keep(until=lambda: bench.library.capabilities[manifest.model_id] == measured)

@@ -1,6 +1,6 @@
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -24,6 +24,7 @@ from mesh.node.library import Library
 from mesh.node.loop import Loop
 from mesh.node.reception import MAX_EXPLAINING, MAX_REQUEST_BYTES, Reception
 from mesh.node.roster import Roster, RosterHooks
+from mesh.node.thread_share import ThreadShare
 from mesh.node.workshop import Surroundings, Workshop
 from mesh.store.disk import ModelStore
 from mesh.testing.models import tiny_dense
@@ -41,7 +42,7 @@ from mesh.wire.control import (
     StatusRequest,
     Verb,
 )
-from mesh.wire.documents import Advert, Heartbeat, NodeState, Plan
+from mesh.wire.documents import Advert, Heartbeat, NodeState, Plan, RefusedLayers
 from mesh.wire.topics import Fact, FactTopic, RequestTopic, Service
 
 RunUntil = Callable[[Loop, Callable[[], bool]], None]
@@ -73,12 +74,16 @@ class _Control:
 
     lease: Lease = field(default_factory=Lease)
     adopted: dict[ModelId, Plan] = field(default_factory=dict)
+    barred: dict[NodeId, str] = field(default_factory=dict)
 
     def is_routed(self, _model_id: ModelId) -> bool:
         return False
 
     def problem_of(self, _model_id: ModelId) -> str | None:
         return None
+
+    def barred_from(self, _model_id: ModelId) -> dict[NodeId, str]:
+        return self.barred
 
 
 def _nothing(*_args: object) -> None:
@@ -89,6 +94,7 @@ class Bench:
     """A reception over a real library and roster of one node."""
 
     def __init__(self, folder: Path, run_until: RunUntil) -> None:
+        self.control = _Control()
         self.run_until = run_until
         self.loop = Loop()
         self.folder = folder
@@ -101,7 +107,10 @@ class Bench:
             CapabilityCache(folder / "capability"),
             me=ME,
             surroundings=Surroundings(
-                device_profile="generic", power_mode="", threads=1, max_boundary_bytes=1 << 20
+                device_profile="generic",
+                power_mode="",
+                threads=ThreadShare(configured=1, cores=4),
+                max_boundary_bytes=1 << 20,
             ),
             scratch_dir=scratch,
         )
@@ -124,7 +133,7 @@ class Bench:
         self.roster.state = NodeState.READY
         self.learn(Fact.ADVERT, ADVERT)
         self.reception = Reception(
-            cast("Control", _Control()),
+            cast("Control", self.control),
             self.roster,
             self.library,
             me=ME,
@@ -229,9 +238,30 @@ def test_a_plan_is_explained(bench: Bench) -> None:
     assert told.verdict
 
 
+def test_layers_that_no_runtime_can_load_are_told_with_what_is_lacking(bench: Bench) -> None:
+    bench.measure(bench.add().model_id)
+    (model_id,) = bench.library.capabilities
+    refused = RefusedLayers(start=1, stop=2, reason="tflite 2.14.0 lacks RANK version 2")
+    measured = bench.library.capabilities[model_id]
+    limited = replace(
+        measured, layer_s=(measured.layer_s[0], None, *measured.layer_s[2:]), refused=(refused,)
+    )
+    bench.learn(Fact.CAPABILITY, limited, model_id=model_id)
+    with pytest.raises(InfeasibleError, match=r"pi: tflite 2.14.0 lacks RANK version 2 \(layer 1"):
+        bench.ask(Verb.PLAN, PlanRequest(name="tiny"), PlanReply)
+
+
 def test_without_a_node_that_could_the_reasons_are_told(bench: Bench) -> None:
     bench.add()
     with pytest.raises(InfeasibleError, match="pi: it is fetching"):
+        bench.ask(Verb.PLAN, PlanRequest(name="tiny"), PlanReply)
+
+
+def test_a_node_that_failed_with_the_model_is_named_with_its_own_words(bench: Bench) -> None:
+    model_id = bench.add().model_id
+    bench.measure(model_id)
+    bench.control.barred[ME] = "quarantined: its interpreter ended 4 times within 12 s"
+    with pytest.raises(InfeasibleError, match="pi: quarantined: its interpreter ended 4 times"):
         bench.ask(Verb.PLAN, PlanRequest(name="tiny"), PlanReply)
 
 

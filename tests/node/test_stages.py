@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from mesh.config import Config
 from mesh.errors import (
     ChildDiedError,
     InvokeError,
@@ -16,10 +17,11 @@ from mesh.fleet.reconcile import StageKey
 from mesh.ids import Epoch, ModelId, NodeId, PlanId, RequestKey
 from mesh.model import cut_points
 from mesh.model.tensor import TensorSpec
-from mesh.node import stages
+from mesh.node import revival
 from mesh.node.loop import Loop
-from mesh.node.stages import MAX_RESTARTS, ModelFile, Stages
+from mesh.node.stages import ModelFile, Stages
 from mesh.pipeline.stage import Parcel
+from mesh.pipeline.stage_sessions import SessionLimits
 from mesh.testing.runtime import FakeCall, FakeRuntime
 from mesh.wire import refusal
 from mesh.wire.documents import Plan, PlanPhase, PlanStage, StageState, StageStatus
@@ -30,6 +32,7 @@ RunUntil = Callable[[Loop, Callable[[], bool]], None]
 ME, NEXT, GATEWAY = NodeId("0" * 16), NodeId("a" * 16), NodeId("b" * 16)
 MODEL = ModelId("0" * 64)
 KEY = RequestKey(bytes(16))
+RESTARTS = len(revival.WAITS_S)
 
 
 @dataclass(slots=True)
@@ -51,9 +54,10 @@ class Bench:
             self.loop,
             self.runtime,
             self.slices_dir,
-            threads=1,
+            threads_of={MODEL: 3}.__getitem__,
             emit=self.out.append,
             on_change=self.changed,
+            session_limits=SessionLimits.of(Config()),
         )
         self.stages.clean()
         cut, end = cut_points(self.file.model)[0].layer, len(self.file.model.layers)
@@ -120,7 +124,10 @@ def plan_of(*parts: tuple[int, int, NodeId]) -> Plan:
 
 
 @pytest.fixture
-def bench(model_file: ModelFile, run_until: RunUntil, tmp_path: Path) -> Bench:
+def bench(
+    model_file: ModelFile, run_until: RunUntil, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Bench:
+    monkeypatch.setattr(revival, "WAITS_S", (0.0,) * RESTARTS)
     return Bench(file=model_file, run_until=run_until, slices_dir=tmp_path / "slices")
 
 
@@ -144,6 +151,12 @@ def test_the_whole_model_is_loaded_from_the_store_uncopied(bench: Bench) -> None
     end = len(bench.file.model.layers)
     bench.load(plan_of((0, end, ME)))
     assert list(bench.slices_dir.iterdir()) == []
+
+
+def test_a_stage_gets_the_threads_of_its_model(bench: Bench) -> None:
+    bench.load()
+    (loaded,) = bench.runtime.slices
+    assert loaded.threads == 3
 
 
 def test_a_frame_is_computed_and_goes_on_to_the_next_stage(bench: Bench) -> None:
@@ -193,25 +206,25 @@ def test_an_interpreter_that_died_is_told_and_loaded_again(bench: Bench) -> None
 
 def test_a_stage_whose_interpreter_dies_again_and_again_is_given_up(bench: Bench) -> None:
     bench.load()
-    for lives in range(1, MAX_RESTARTS + 2):
+    for lives in range(1, RESTARTS + 2):
         bench.until(partial(bench.is_ready_again, lives))
         bench.runtime.slices[-1].die()
         assert code_of(bench.answer()) == ChildDiedError.code
     bench.until(lambda: bench.status().state is StageState.FAILED)
-    assert "again and again" in (bench.status().error or "")
+    assert "quarantined: its interpreter ended 4 times" in (bench.status().error or "")
     assert code_of(bench.answer()) == StaleEpochError.code
 
 
 def test_deaths_that_lie_far_apart_do_not_add_up(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stages, "RESTART_WINDOW_S", 0.0)
+    monkeypatch.setattr(revival, "WINDOW_S", 0.0)
     bench.load()
-    for lives in range(1, MAX_RESTARTS + 3):
+    for lives in range(1, RESTARTS + 3):
         bench.until(partial(bench.is_ready_again, lives))
         bench.runtime.slices[-1].die()
         assert code_of(bench.answer()) == ChildDiedError.code
-    bench.until(partial(bench.is_ready_again, MAX_RESTARTS + 3))
+    bench.until(partial(bench.is_ready_again, RESTARTS + 3))
 
 
 def test_an_interpreter_that_is_killed_while_it_loads_is_loaded_again(bench: Bench) -> None:
@@ -222,11 +235,11 @@ def test_an_interpreter_that_is_killed_while_it_loads_is_loaded_again(bench: Ben
 
 def test_what_waits_behind_a_stage_that_is_given_up_did_not_kill_it(bench: Bench) -> None:
     bench.load()
-    for lives in range(1, MAX_RESTARTS + 1):
+    for lives in range(1, RESTARTS + 1):
         bench.until(partial(bench.is_ready_again, lives))
         bench.runtime.slices[-1].die()
         bench.answer()
-    bench.until(partial(bench.is_ready_again, MAX_RESTARTS + 1))
+    bench.until(partial(bench.is_ready_again, RESTARTS + 1))
     bench.runtime.slices[-1].hang()
     before = len(bench.out)
     for _ in range(2):

@@ -8,9 +8,12 @@ import pytest
 from mesh.device.capability_cache import CapabilityCache
 from mesh.errors import InvalidModelError, MeshError, StoreError, UnsupportedModelError
 from mesh.ids import ModelId, NodeId
+from mesh.model.schema import OPERATOR_NAMES
 from mesh.node import workshop
+from mesh.node.thread_share import ThreadShare
 from mesh.node.workshop import GOLDEN_SEED, Surroundings, Wish, Workshop
 from mesh.runtime.golden import golden_inputs
+from mesh.runtime.operator_versions import OperatorVersions
 from mesh.store.disk import ModelStore
 from mesh.testing.models import tiny_dense
 from mesh.testing.runtime import FakeRuntime
@@ -41,7 +44,7 @@ class Bench:
             surroundings=Surroundings(
                 device_profile="generic-x86-64",
                 power_mode="",
-                threads=2,
+                threads=ThreadShare(configured=2, cores=4),
                 max_boundary_bytes=self.max_boundary_bytes,
             ),
             scratch_dir=scratch,
@@ -93,6 +96,50 @@ def test_a_model_is_measured_once_and_then_remembered(tmp_path: Path) -> None:
     assert bench.workshop.measure(model_id, opened, bench.note) == measured
     assert len(bench.runtime.slices) == loads > 0
     assert all(each.resident_bytes == 0 for each in bench.runtime.slices), "all are closed"
+
+
+def lacking(*names: str) -> FakeRuntime:
+    known = {name: (1, 9) for name in OPERATOR_NAMES if name not in names}
+    return FakeRuntime(versions=OperatorVersions(known))
+
+
+def test_what_a_runtime_lacks_is_said_and_remembered(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, runtime=lacking("SOFTMAX"))
+    opened = bench.workshop.open(model_id := bench.add())
+    measured = bench.workshop.measure(model_id, opened, bench.note)
+    (refused,) = measured.refused
+    assert (measured.layer_s[-1], None in measured.layer_s[:-1]) == (None, False)
+    assert (refused.stop, refused.reason) == (3, "fake 1 lacks SOFTMAX version 1")
+    loads = len(bench.runtime.slices)
+    assert bench.workshop.measure(model_id, opened, bench.note) == measured
+    assert len(bench.runtime.slices) == loads
+
+
+def test_a_model_that_needs_a_newer_runtime_is_to_be_added_elsewhere(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, runtime=lacking("SOFTMAX"))
+    wish = Wish(model_id=bench.add(), name="tiny")
+    with pytest.raises(UnsupportedModelError, match=r"lacks SOFTMAX version 1: add .* newer"):
+        bench.workshop.prepare(wish)
+
+
+def test_what_was_refused_for_memory_is_tried_again_another_day(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    opened = bench.workshop.open(model_id := bench.add())
+    bench.runtime.next_load_error = UnsupportedModelError("it needs more memory")
+    (refused,) = bench.workshop.measure(model_id, opened, bench.note).refused
+    assert refused.reason == "it needs more memory"
+    assert bench.workshop.measure(model_id, opened, bench.note).refused == ()
+
+
+def test_measured_threads_are_said(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.workshop.threads.configured = 0
+    opened = bench.workshop.open(model_id := bench.add())
+    measured = bench.workshop.measure(model_id, opened, bench.note)
+    assert measured.threads == 1, "the fake runtime gains nothing by a second one"
+    tried = [loaded.threads for loaded in bench.runtime.slices]
+    assert tried[:2] == [1, 2]
+    assert set(tried[2:]) == {1}
 
 
 def test_why_a_model_cannot_be_run_is_a_document(tmp_path: Path) -> None:

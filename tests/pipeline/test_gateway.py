@@ -19,12 +19,9 @@ from mesh.pipeline.gateway import (
     MAX_CHILD_DEATHS,
     PATIENCE_S,
     WINDOW_PER_STAGE,
-    Action,
-    Answer,
     Gateway,
-    Request,
-    Send,
 )
+from mesh.pipeline.request import Action, Answer, Request, Send
 from mesh.wire.documents import Plan, PlanPhase, PlanStage
 from mesh.wire.frame import Frame, FrameKind, FrameTensor, StageTime
 from mesh.wire.refusal import Refusal

@@ -384,6 +384,7 @@ def test_properties_travel_both_ways(world: World, join: Join) -> None:
         correlation_data=b"\x00\x01",
         content_type="application/json",
         expiry_s=60.0,
+        user_properties=(("session", "s"), ("session", "t")),
     )
     party = join("a", "test/#")
     party.bus.publish(sent)
@@ -401,6 +402,8 @@ def test_a_broker_without_properties_carries_the_rest(world: World, join: Join) 
     party = join("a", "test/#", will=Message(topic="w", payload=b"", content_type="text/plain"))
     party.bus.publish(Message(topic="test/ask", payload=b"?", response_topic="test/answer"))
     assert party.messages(1) == [Message(topic="test/ask", payload=b"?")]
+    with pytest.raises(UsageError, match="user properties"):
+        party.bus.publish(Message(topic="test/ask", payload=b"", user_properties=(("a", "b"),)))
 
 
 @pytest.mark.parametrize("topic", ["", "a/+/b", "#", "a\0b", "a\nb", "x" * 2000, "\ud800"])

@@ -9,7 +9,12 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from mesh.errors import BadTopicError, TooLargeError
-from mesh.transport.paho_packets import packet_bytes, publish_properties, received
+from mesh.transport.paho_packets import (
+    MAX_USER_PROPERTIES,
+    packet_bytes,
+    publish_properties,
+    received,
+)
 from mesh.transport.port import Message
 
 FULL = Message(
@@ -20,6 +25,7 @@ FULL = Message(
     correlation_data=b"\x00",
     content_type="text/plain",
     expiry_s=1.2,
+    user_properties=(("a", "1"), ("b", "")),
 )
 
 
@@ -69,6 +75,14 @@ def test_properties_come_back() -> None:
         "text/plain",
     )
     assert got.expiry_s == 2.0, "whole seconds, rounded up"
+    assert got.user_properties == (("a", "1"), ("b", ""))
+
+
+def test_more_user_properties_than_anybody_needs_are_not_looked_at() -> None:
+    many = tuple((str(number), "") for number in range(MAX_USER_PROPERTIES + 1))
+    came = MQTTMessage(1, b"a")
+    came.properties = publish_properties(Message(topic="a", payload=b"", user_properties=many))
+    assert received(came).user_properties == many[:MAX_USER_PROPERTIES]
 
 
 def test_a_message_without_properties_has_none() -> None:

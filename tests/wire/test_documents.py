@@ -13,6 +13,7 @@ from mesh.wire.documents import (
     MAX_DOCUMENT_BYTES,
     Activity,
     Advert,
+    BarredNode,
     CapabilityDocument,
     GatewayStats,
     Heartbeat,
@@ -27,6 +28,7 @@ from mesh.wire.documents import (
     PlanProblem,
     PlansDocument,
     PlanStage,
+    RefusedLayers,
     StagesDocument,
     StageState,
     StageStatus,
@@ -53,6 +55,7 @@ ADVERT = Advert(
     host_cores=4,
     threads=4,
     memory_bytes=1 << 30,
+    operator_versions=(6, 3, 0, 8),
 )
 CAPABILITY = CapabilityDocument(
     model_id=MODEL,
@@ -62,6 +65,8 @@ CAPABILITY = CapabilityDocument(
     layer_s=(0.1, 0.2),
     stage_s=0.01,
 )
+REFUSED = RefusedLayers(start=3, stop=9, reason="tflite 2.14.0 lacks GATHER_ND version 5")
+LIMITED = replace(CAPABILITY, layer_s=(0.1, None), refused=(REFUSED,))
 LINK = Link(peer=NODE, goodput_bytes_per_s=1e8, message_s=1e-3)
 STAGE = PlanStage(node_id=NODE, start=0, stop=3, compute_s=0.1, transfer_s=0.0)
 PLAN = Plan(
@@ -102,13 +107,17 @@ STATUS = StageStatus(
 DOCUMENTS: list[Any] = [
     ADVERT,
     CAPABILITY,
+    LIMITED,
     HEARTBEAT,
     PeersDocument(peers=(Peer(node_id=NODE, broker_url="mqtt://a:1"),)),
     HoldingsDocument(held=(MODEL,)),
     LinksDocument(links=(LINK,)),
     StagesDocument(stages=(STATUS, replace(STATUS, state=StageState.FAILED, error="why"))),
     PlansDocument(
-        lease_term=2, plans=(PLAN,), problems=(PlanProblem(model_id=MODEL, reason="none"),)
+        lease_term=2,
+        plans=(PLAN,),
+        problems=(PlanProblem(model_id=MODEL, reason="none"),),
+        barred=(BarredNode(model_id=MODEL, node_id=NODE, reason="it died"),),
     ),
 ]
 
@@ -167,6 +176,14 @@ def test_a_wrong_value_anywhere_gives_a_document_or_a_remote_error(
         (ADVERT, ("host_cores",), 0),
         (ADVERT, ("threads",), 0),
         (ADVERT, ("memory_bytes",), -1),
+        (ADVERT, ("operator_versions",), [256]),
+        (ADVERT, ("operator_versions",), [-1]),
+        (ADVERT, ("operator_versions",), [1] * 1025),
+        (LIMITED, ("layer_s",), [None]),
+        (LIMITED, ("refused",), [{"start": 0, "stop": 1, "reason": ""}] * 65),
+        (LIMITED, ("refused", 0, "stop"), 3),
+        (LIMITED, ("refused", 0, "start"), -1),
+        (LIMITED, ("refused", 0, "reason"), "x" * 513),
         (CAPABILITY, ("layer_s",), [0.1]),
         (CAPABILITY, ("layer_s",), [0.1, -0.1]),
         (CAPABILITY, ("stage_s",), -1.0),

@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mesh.errors import RemoteError
-from mesh.ids import Epoch, NodeId, PlanId, RequestKey
+from mesh.ids import Epoch, NodeId, PlanId, RequestKey, SessionKey
 from mesh.wire import refusal
 from mesh.wire.frame import (
     ALIGNMENT_BYTES,
@@ -17,6 +17,7 @@ from mesh.wire.frame import (
     Frame,
     FrameKind,
     FrameTensor,
+    SessionStep,
     StageTime,
     decode,
     encode,
@@ -38,11 +39,19 @@ tensors = st.lists(
     max_size=4,
 ).map(tuple)
 
+steps = st.builds(
+    SessionStep,
+    key=st.binary(min_size=16, max_size=16).map(SessionKey),
+    number=st.integers(0, 2**32 - 1),
+    ends=st.booleans(),
+)
+
 
 @st.composite
 def frames(draw: st.DrawFn) -> Frame:
     kind = draw(st.sampled_from(FrameKind))
     is_error = kind is FrameKind.ERROR
+    is_step = kind in (FrameKind.STEP, FrameKind.DROP)
     return Frame(
         kind=kind,
         request_key=RequestKey(draw(st.binary(min_size=16, max_size=16))),
@@ -55,6 +64,7 @@ def frames(draw: st.DrawFn) -> Frame:
         timings=draw(timings),
         tensors=() if is_error else draw(tensors),
         error=draw(st.binary(max_size=200)) if is_error else b"",
+        step=draw(steps) if is_step else None,
     )
 
 
@@ -232,3 +242,20 @@ def test_an_error_frame_that_is_too_long_is_refused() -> None:
     frame = replace(an_error_saying(""), error=b"x" * (MAX_ERROR_BYTES + 1))
     with pytest.raises(RemoteError, match="too long"):
         read(encode(frame))
+
+
+@pytest.mark.parametrize("kind", FrameKind)
+def test_only_frames_of_sessions_say_which_step_they_are(kind: FrameKind) -> None:
+    step = SessionStep(key=SessionKey(bytes(16)), number=1)
+    is_step = kind in (FrameKind.STEP, FrameKind.DROP)
+    with pytest.raises(ValueError, match="do not fit"):
+        Frame(kind=kind, request_key=KEY, sender=SENDER, step=None if is_step else step)
+
+
+def test_a_step_that_neither_ends_nor_goes_on_is_refused() -> None:
+    step = SessionStep(key=SessionKey(b"s" * 16), number=3, ends=True)
+    frame = Frame(kind=FrameKind.STEP, request_key=KEY, sender=SENDER, step=step)
+    payload = bytearray(encode(frame))
+    payload[payload.index(b"s" * 16) + 20] = 2
+    with pytest.raises(RemoteError, match="neither ends"):
+        read(signed(bytes(payload)))

@@ -17,7 +17,7 @@ from mesh.errors import (
 )
 from mesh.model.tensor import DataType, TensorSpec
 from mesh.wire import oip
-from mesh.wire.infer import InferRequest, PayloadLimits
+from mesh.wire.infer import InferRequest, PayloadLimits, SessionUse
 from mesh.wire.oip import MAX_ID_CHARS
 
 FLOATS = TensorSpec(index=0, name="x", data_type=DataType.FP32, shape=(1, 2))
@@ -216,3 +216,21 @@ def test_the_id_of_a_request_that_cannot_be_served(payload: bytes, expected: str
 def test_looking_for_an_id_never_fails(payload: bytes) -> None:
     found = oip.id_of(payload, LIMITS)
     assert found is None or len(found) <= MAX_ID_CHARS
+
+
+def test_a_step_of_a_session() -> None:
+    request = parse({"inputs": [X, MASK], "session": "a", "parameters": {"session_start": True}})
+    assert request.session == SessionUse(name="a", starts=True)
+    assert not request.only_ends
+
+
+def test_a_session_may_end_without_another_step() -> None:
+    request = parse({"session": "a", "session_end": True})
+    assert request.session == SessionUse(name="a", ends=True)
+    assert request.only_ends
+
+
+@pytest.mark.parametrize("marks", [{}, {"session_start": True, "session_end": True}])
+def test_every_other_request_of_a_session_needs_inputs(marks: dict[str, bool]) -> None:
+    with pytest.raises(BadPayloadError, match="inputs"):
+        parse({"session": "a", **marks})

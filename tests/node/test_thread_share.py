@@ -1,0 +1,71 @@
+import pytest
+
+from mesh.fleet.view import NodeView, View
+from mesh.ids import BootId, NodeId
+from mesh.node.thread_share import ThreadShare
+from mesh.wire.documents import Advert
+
+ME, A, B, C = (NodeId(letter * 16) for letter in "0abc")
+
+
+def a_view(**hosts: str) -> View:
+    """Nodes by the first letter of their id, with the machine that each runs on."""
+    return {
+        NodeId(letter * 16): NodeView(
+            advert=Advert(
+                node_id=NodeId(letter * 16),
+                boot_id=BootId("0" * 8),
+                name=letter,
+                mesh_name="default",
+                version="1",
+                board="",
+                board_label="",
+                runtime="litert",
+                runtime_version="2.3.0",
+                kernel_class="k",
+                broker_url="mqtt://a:1883",
+                broker_kind="mosquitto",
+                http_url="http://a:80",
+                host_id=host,
+                host_cores=4,
+                threads=4,
+                memory_bytes=1000,
+            )
+        )
+        for letter, host in ((name.removeprefix("n"), host) for name, host in hosts.items())
+    }
+
+
+SHARED = a_view(n0="here", a="here", b="elsewhere", c="here")
+
+
+@pytest.mark.parametrize(
+    ("present", "most"),
+    [([], 4), ([B], 4), ([A], 2), ([A, B], 2), ([A, B, C], 1), ([NodeId("f" * 16)], 4)],
+)
+def test_the_nodes_of_a_machine_share_its_cores(present: list[NodeId], most: int) -> None:
+    share = ThreadShare(configured=0, cores=4)
+    share.see(SHARED, present, ME)
+    assert share.most == most
+    assert share.is_exceeded_by(most + 1)
+    assert not share.is_exceeded_by(most)
+
+
+def test_a_node_that_leaves_gives_no_threads_back() -> None:
+    share = ThreadShare(configured=0, cores=4)
+    share.see(SHARED, [A], ME)
+    share.see(SHARED, [], ME)
+    assert share.most == 2
+
+
+@pytest.mark.parametrize("view", [{}, {ME: NodeView()}, a_view(n0="", a="")])
+def test_a_machine_that_is_not_known_is_this_nodes_own(view: View) -> None:
+    share = ThreadShare(configured=0, cores=4)
+    share.see(view, [A], ME)
+    assert (share.most, share.unmeasured) == (4, 1)
+
+
+def test_a_configured_number_is_kept_to() -> None:
+    share = ThreadShare(configured=3, cores=4)
+    share.see(SHARED, [A, C], ME)
+    assert (share.most, share.unmeasured) == (3, 3)
