@@ -38,6 +38,11 @@ def mebibytes(size_bytes: float | None) -> str:
     return f"{mib:.1f} MiB" if mib < 99.95 else f"{mib:,.0f} MiB"
 
 
+def share(part: float) -> str:
+    """As "31%"; what is not nothing, yet less than one, as "<1%"."""
+    return "<1%" if 0 < part < 0.01 else f"{part:.0%}"
+
+
 def rate(requests_per_s: float | None) -> str:
     return MISSING if requests_per_s is None else wording.rate(requests_per_s)
 

@@ -18,6 +18,7 @@ from mesh.cli.infer_request import (
     read_payload,
     write_arrays,
 )
+from mesh.cli.infer_sequence import SequenceRequest, split_steps
 from mesh.cli.labels import read_labels
 from mesh.cli.options import (
     Parser,
@@ -34,12 +35,15 @@ from mesh.cli.terminal import clean
 from mesh.client import Answer
 from mesh.errors import UsageError
 from mesh.wire import codec
-from mesh.wire.infer import CONTENT_JPEG, CONTENT_PNG, CONTENT_RAW
+from mesh.wire.infer import CONTENT_JPEG, CONTENT_PNG, CONTENT_RAW, SessionUse
+from mesh.wire.session import check_name
 
 INFER_TIMEOUT_S = 30.0
 IN_FLIGHT = 4
 MARGIN_S = 2.0
 """How much longer than the node's own deadline to wait for its word."""
+
+Wish = InferWish | SequenceRequest
 
 _PICTURES = {b"\x89PNG\r\n\x1a\n": CONTENT_PNG, b"\xff\xd8\xff": CONTENT_JPEG}
 
@@ -55,6 +59,7 @@ def configure(parser: Parser) -> None:
         "mesh infer lens --image cat.jpg --labels labels.txt --top 5",
         "mesh infer pose --npz inputs.npz --save outputs.npz",
         "mesh infer pose --random --count 200 --in-flight 8",
+        "mesh infer speech --npz frames.npz --sequence --save words.npz",
     )
     parser.add_argument("model", metavar="MODEL", help="the model's name")
     _add_inputs(parser)
@@ -80,6 +85,7 @@ def configure(parser: Parser) -> None:
         metavar="K",
         help="requests under way at once (%(default)s)",
     )
+    _add_sessions(parser)
     add_json(parser)
     add_connection(parser, timeout_s=INFER_TIMEOUT_S)
 
@@ -100,17 +106,33 @@ def _add_inputs(parser: Parser) -> None:
     group.add_argument("--content-type", metavar="TYPE", help="of --payload (found out)")
 
 
+def _add_sessions(parser: Parser) -> None:
+    group = parser.add_argument_group("sessions, of models that keep state")
+    group.add_argument(
+        "--sequence",
+        action="store_true",
+        help="one session; the first axis of each array is its steps (--random: --count steps)",
+    )
+    group.add_argument(
+        "--session", metavar="NAME", help="this request is a step of it; ask one node, with --url"
+    )
+    group.add_argument("--session-start", action="store_true", help="begin it, from zeros")
+    group.add_argument("--session-end", action="store_true", help="end it with this request")
+
+
 def run(args: argparse.Namespace, session: Session) -> int:
     if args.content_type and not args.payload:
         raise UsageError("--content-type goes with --payload")
+    session_use = _session_use(args)
     labels = read_labels(args.labels) if args.labels else ()
     where = session.whereabouts(args)
-    wish = _wish_of_file(args)
+    wish = _wish_of_file(args, session_use)
     with (
         contextlib.closing(session.connect(where)) as asker,
         contextlib.closing(steps_for(session.terminal, quiet=True)) as steps,
     ):
-        requested = wish or _random_wish(args, asker)
+        requested = wish or _random_wish(args, asker, session_use)
+        sequence = requested if isinstance(requested, SequenceRequest) else None
 
         def on_progress(done: int, total: int) -> None:
             if total > 1:
@@ -118,8 +140,8 @@ def run(args: argparse.Namespace, session: Session) -> int:
 
         asking = LoadRun(
             lambda: requested.submit(asker, args.model),
-            count=args.count,
-            in_flight=min(args.in_flight, args.count),
+            count=args.count if sequence is None else len(sequence),
+            in_flight=min(args.in_flight, args.count) if sequence is None else 1,
             timeout_s=args.timeout + MARGIN_S,
             now_s=session.now_s,
             on_progress=on_progress,
@@ -128,36 +150,66 @@ def run(args: argparse.Namespace, session: Session) -> int:
     error = asking.first_error
     if asking.last_answer is None:
         raise error or UsageError("nothing was asked")
-    answer = _chosen(asking.last_answer, args.output)
+    if error is not None and sequence is not None:
+        raise error
+    answered = asking.last_answer if sequence is None else sequence.answer()
+    answer = _chosen(answered, args.output)
     if args.save:
         write_arrays(args.save, answer.outputs)
     _show(args, session, answer, load, labels)
     return error.exit_status if error is not None else 0
 
 
-def _wish_of_file(args: argparse.Namespace) -> InferWish | None:
+def _session_use(args: argparse.Namespace) -> SessionUse | None:
+    """Raises: UsageError for options that do not go together."""
+    if args.session is None:
+        if args.session_start or args.session_end:
+            raise UsageError("--session-start and --session-end go with --session NAME")
+        if args.sequence and args.npz is None and not args.random:
+            raise UsageError("--sequence goes with --npz or --random")
+        if args.sequence and args.npz is not None and args.count > 1:
+            raise UsageError("--sequence takes as many steps as the arrays have: leave out --count")
+        return None
+    if args.sequence or args.count > 1:
+        raise UsageError("--session is one step: several at once are a --sequence")
+    name = check_name(args.session, error=UsageError)
+    return SessionUse(name=name, starts=args.session_start, ends=args.session_end)
+
+
+def _wish_of_file(args: argparse.Namespace, use: SessionUse | None) -> Wish | None:
     """The request, where it comes from a file: that is read before anybody is asked."""
     if args.npz is not None:
-        return _array_wish(args, read_arrays(args.npz))
+        arrays = read_arrays(args.npz)
+        if args.sequence:
+            return _sequence_wish(args, split_steps(arrays, args.npz))
+        return _array_wish(args, arrays, use)
     if args.raw is not None:
-        return PayloadRequest(payload=read_payload(args.raw), content_type=CONTENT_RAW)
+        payload = read_payload(args.raw)
+        return PayloadRequest(payload=payload, content_type=CONTENT_RAW, session=use)
     path = args.image if args.image is not None else args.payload
     if path is None:
         return None
     payload = read_payload(path)
-    if args.image is not None:
-        return PayloadRequest(payload=payload, content_type=_picture_type(path, payload))
-    return PayloadRequest(payload=payload, content_type=args.content_type)
+    kind = _picture_type(path, payload) if args.image is not None else args.content_type
+    return PayloadRequest(payload=payload, content_type=kind, session=use)
 
 
-def _random_wish(args: argparse.Namespace, asker: Asker) -> InferWish:
+def _random_wish(args: argparse.Namespace, asker: Asker, use: SessionUse | None) -> Wish:
     model = find_model(ask_status(asker, args.timeout), args.model)
-    return _array_wish(args, random_arrays(model.inputs, args.seed))
+    if args.sequence:
+        seeds = range(args.seed, args.seed + args.count)
+        return _sequence_wish(args, [random_arrays(model.inputs, seed) for seed in seeds])
+    return _array_wish(args, random_arrays(model.inputs, args.seed), use)
 
 
-def _array_wish(args: argparse.Namespace, inputs: Arrays) -> ArrayRequest:
+def _array_wish(args: argparse.Namespace, inputs: Arrays, use: SessionUse | None) -> ArrayRequest:
     outputs = tuple(args.output) if args.output else None
-    return ArrayRequest(inputs=inputs, outputs=outputs, timeout_s=args.timeout)
+    return ArrayRequest(inputs=inputs, outputs=outputs, timeout_s=args.timeout, session=use)
+
+
+def _sequence_wish(args: argparse.Namespace, steps: Sequence[Arrays]) -> SequenceRequest:
+    outputs = tuple(args.output) if args.output else None
+    return SequenceRequest(steps, outputs=outputs, timeout_s=args.timeout)
 
 
 def _picture_type(path: Path, payload: bytes) -> str:

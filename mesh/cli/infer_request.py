@@ -16,7 +16,7 @@ from mesh.client import Answer
 from mesh.errors import UsageError
 from mesh.model.tensor import TensorSpec
 from mesh.runtime.golden import golden_inputs
-from mesh.wire.infer import InferResponse
+from mesh.wire.infer import InferResponse, SessionUse
 
 MAX_FILE_BYTES = 256 << 20
 
@@ -29,10 +29,13 @@ class PayloadRequest:
 
     payload: bytes
     content_type: str | None
+    session: SessionUse | None = None
 
     def submit(self, asker: Asker, model_name: str) -> "Future[Answer]":
         answered: Future[Answer] = Future()
-        sent = asker.send(model_name, self.payload, content_type=self.content_type)
+        sent = asker.send(
+            model_name, self.payload, content_type=self.content_type, session=self.session
+        )
         sent.add_done_callback(lambda done: _hand_on(done, answered))
         return answered
 
@@ -44,10 +47,15 @@ class ArrayRequest:
     inputs: Arrays
     outputs: tuple[str, ...] | None
     timeout_s: float
+    session: SessionUse | None = None
 
     def submit(self, asker: Asker, model_name: str) -> "Future[Answer]":
         return asker.infer_soon(
-            model_name, self.inputs, outputs=self.outputs, timeout_s=self.timeout_s
+            model_name,
+            self.inputs,
+            outputs=self.outputs,
+            timeout_s=self.timeout_s,
+            session=self.session,
         )
 
 

@@ -1,4 +1,4 @@
-"""`mesh model`: adding, listing and removing; each is a module of its own."""
+"""`mesh model`: inspecting, adding, listing and removing; each is a module of its own."""
 
 import argparse
 import importlib
@@ -8,6 +8,7 @@ from mesh.cli.options import Parser, examples, help_format
 from mesh.cli.session import Session
 
 _COMMANDS = {
+    "inspect": ("say what a .tflite file is and where it can be cut", "mesh.cli.model_inspect"),
     "add": ("serve a .tflite file on the mesh", "mesh.cli.model_add"),
     "ls": ("list the models", "mesh.cli.model_list"),
     "rm": ("stop serving a model and delete its files", "mesh.cli.model_remove"),
@@ -21,8 +22,11 @@ class _Command(Protocol):
 
 
 def configure(parser: Parser) -> None:
-    parser.description = "Add, list and remove models: every node keeps a copy of each."
+    parser.description = (
+        "Inspect a .tflite file; add, list and remove models: every node keeps a copy of each."
+    )
     parser.epilog = examples(
+        "mesh model inspect pose.tflite",
         "mesh model add pose.tflite",
         "mesh model ls",
         "mesh model rm pose",

@@ -124,5 +124,6 @@ def _requests(model: ModelStatus) -> Text:
     return Text.assemble(
         f"{model.answered:,} answered, ",
         (f"{model.failed:,} failed", BAD if model.failed else ""),
-        f", {model.in_flight:,} in flight, {model.queued:,} queued",
+        f", {model.in_flight:,} in flight, {model.queued:,} queued"
+        + (f", {figures.count(model.sessions, 'session')} open" if model.sessions else ""),
     )

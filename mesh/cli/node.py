@@ -100,7 +100,7 @@ def _add_work(parser: Parser) -> None:
     group = parser.add_argument_group("work")
     group.add_argument("--runtime", choices=("auto", "litert", "tflite"), help="default auto")
     group.add_argument(
-        "--threads", type=not_negative, metavar="N", help="0: one per core, at most 4"
+        "--threads", type=not_negative, metavar="N", help="0: the best number, measured"
     )
     group.add_argument(
         "--memory",

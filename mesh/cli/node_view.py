@@ -61,7 +61,7 @@ def _parts(up: Up) -> Iterator[RenderableType]:
         f" in mesh {up.mesh_name} ",
         (f"(node {up.node_id}, version {up.version})", FAINT),
     )
-    threads = "1 thread" if up.threads == 1 else f"{up.threads} threads"
+    threads = "1 thread" if up.threads == 1 else f"up to {up.threads} threads"
     yield labelled(
         (
             ("board", up.board),

@@ -73,6 +73,10 @@ def _parts(
         yield Text()
         yield Text("  left out", style=FAINT)
         yield labelled(_left_out(plan.left_out), indent=4, label_style="")
+    if plan.limited:
+        yield Text()
+        yield Text("  cannot run every layer", style=FAINT)
+        yield labelled(_left_out(plan.limited), indent=4, label_style="")
     yield Text()
     yield paragraph(_sentence(plan.verdict), style=HEADING)
 

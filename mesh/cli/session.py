@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # `mesh --help` does without NumPy and the transport
 
     from mesh.client import Answer
     from mesh.wire.control import ModelStatus, StatusReply, Verb
-    from mesh.wire.infer import InferResponse
+    from mesh.wire.infer import InferResponse, SessionUse
 
 T = TypeVar("T")
 
@@ -46,12 +46,18 @@ class Asker(Protocol):
         *,
         outputs: Sequence[str] | None = None,
         timeout_s: float = 30.0,
+        session: "SessionUse | None" = None,
     ) -> "Future[Answer]":
         """Ask with arrays."""
         ...
 
     def send(
-        self, model_name: str, payload: bytes, *, content_type: str | None = None
+        self,
+        model_name: str,
+        payload: bytes,
+        *,
+        content_type: str | None = None,
+        session: "SessionUse | None" = None,
     ) -> "Future[InferResponse]":
         """Ask with a payload as it is."""
         ...

@@ -33,7 +33,7 @@ from mesh.wire.control import (
     Verb,
 )
 from mesh.wire.documents import Activity, StageState
-from mesh.wire.infer import InferResponse, OutputTensor, StageTiming, Timing
+from mesh.wire.infer import InferResponse, OutputTensor, SessionUse, StageTiming, Timing
 
 ALPHA, BETA, GAMMA = (NodeId(digit * 16) for digit in "abc")
 MODEL_ID = ModelId("90cbd402" * 8)
@@ -219,6 +219,7 @@ class FakeMesh:
     url: str = "mqtt://192.168.1.20:1883"
     asked: list[tuple[Verb, Any]] = field(default_factory=list)
     inferred: list[tuple[str, Any, Any]] = field(default_factory=list)
+    sessions: list[SessionUse | None] = field(default_factory=list)
     is_closed: bool = False
 
     def ask(self, verb: Verb, request: Any, reply: Any, *, timeout_s: float) -> Any:
@@ -253,12 +254,20 @@ class FakeMesh:
         *,
         outputs: Sequence[str] | None = None,
         timeout_s: float = 30.0,
+        session: SessionUse | None = None,
     ) -> "Future[Answer]":
+        self.sessions.append(session)
         return self._infer((model_name, inputs, outputs))
 
     def send(
-        self, model_name: str, payload: bytes, *, content_type: str | None = None
+        self,
+        model_name: str,
+        payload: bytes,
+        *,
+        content_type: str | None = None,
+        session: SessionUse | None = None,
     ) -> "Future[InferResponse]":
+        self.sessions.append(session)
         answered = self._infer((model_name, payload, content_type))
         sent: Future[InferResponse] = Future()
         if (error := answered.exception()) is not None:

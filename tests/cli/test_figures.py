@@ -68,3 +68,8 @@ def test_nodes_are_named() -> None:
     node_id = NodeId("a" * 16)
     text = figures.with_names(f"compute on {node_id}", {node_id: "pi5"})
     assert text == "compute on pi5"
+
+
+def test_a_share_that_is_not_nothing_is_not_shown_as_nothing() -> None:
+    shares = [figures.share(part) for part in (0, 0.001, 0.0099, 0.314, 1)]
+    assert shares == ["0%", "<1%", "<1%", "31%", "100%"]

@@ -10,7 +10,8 @@ import pytest
 
 from mesh.cli.infer_request import write_arrays
 from mesh.client import Answer
-from mesh.errors import OverloadedError
+from mesh.errors import OverloadedError, SessionLostError
+from mesh.wire.infer import SessionUse
 
 PNG, JPEG = b"\x89PNG\r\n\x1a\n....", b"\xff\xd8\xff...."
 
@@ -118,3 +119,62 @@ def test_some_refusals(cli: Any, answer: Answer) -> None:
     cli.mesh.answers = lambda count: OverloadedError("full") if count % 2 else answer
     assert cli.run("infer", "pose", "--random", "--count", "4") == 5
     assert "  failed      2 × OVERLOADED" in cli.out
+
+
+def test_a_step_of_a_session(cli: Any, file: Path) -> None:
+    file.write_bytes(b"12")
+    session = ["--session", "mine", "--session-start"]
+    assert cli.run("infer", "pose", "--raw", str(file), *session) == 0
+    assert cli.run("infer", "pose", "--random", "--session", "mine", "--session-end") == 0
+    started, ended = SessionUse(name="mine", starts=True), SessionUse(name="mine", ends=True)
+    assert cli.mesh.sessions == [started, ended]
+
+
+def test_a_sequence_is_one_session_of_its_steps(cli: Any, file: Path, tmp_path: Path) -> None:
+    write_arrays(file, {"image": np.ones((3, 1, 8, 8, 3), np.float32)})
+    saved = tmp_path / "out.npz"
+    assert cli.run("infer", "pose", "--npz", str(file), "--sequence", "--save", str(saved)) == 0
+    assert [inputs["image"].shape for _, inputs, _ in cli.mesh.inferred] == [(1, 8, 8, 3)] * 3
+    marks = [(use.starts, use.ends) for use in cli.mesh.sessions]
+    assert marks == [(True, False), (False, False), (False, True)]
+    assert len({use.name for use in cli.mesh.sessions}) == 1
+    with np.load(saved) as found:
+        assert found["scores"].shape == (3, 1, 4)
+
+
+def test_a_random_sequence_is_drawn_anew_for_each_step(cli: Any) -> None:
+    assert cli.run("infer", "pose", "--random", "--sequence", "--count", "2") == 0
+    first, second = (inputs["image"] for _, inputs, _ in cli.mesh.inferred)
+    assert not np.array_equal(first, second)
+    assert "2 requests, 1 under way at once" in cli.out
+
+
+def test_a_sequence_that_is_lost_is_an_error(cli: Any, answer: Answer) -> None:
+    cli.mesh.answers = lambda count: SessionLostError("it is lost") if count > 1 else answer
+    assert cli.run("infer", "pose", "--random", "--sequence", "--count", "3") == 13
+    assert (cli.out, cli.err) == ("", "mesh: it is lost\n")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--session-start"],
+        ["--session-end"],
+        ["--session", "s", "--sequence"],
+        ["--session", "s", "--count", "2"],
+        ["--session", ""],
+        ["--session", "s" * 65],
+    ],
+)
+def test_what_does_not_go_together(words: list[str], cli: Any) -> None:
+    assert cli.run("infer", "pose", "--random", *words) == 2
+    assert not cli.mesh.inferred
+
+
+def test_a_sequence_comes_from_arrays_alone(cli: Any, file: Path) -> None:
+    file.write_bytes(b"12")
+    assert cli.run("infer", "pose", "--raw", str(file), "--sequence") == 2
+    write_arrays(file, {"image": np.ones((3, 1, 8, 8, 3), np.float32)})
+    words = ["--npz", str(file), "--sequence", "--count", "3"]
+    assert cli.run("infer", "pose", *words) == 2
+    assert not cli.mesh.inferred

@@ -51,6 +51,15 @@ def test_a_split_is_waited_for_as_wide_as_nodes_allow(
     assert judge(status, wide, unchanged_s=0) is Outlook.SERVED  # two of two nodes that are ready
 
 
+def test_a_narrower_plan_is_not_the_end_while_a_node_is_still_measuring(
+    status: StatusReply, model_status: ModelStatus
+) -> None:
+    narrow = replace(model_status, stages=model_status.stages[:1])
+    wide = replace(POSE, min_stages=2)
+    busy = with_model(status, narrow, busy=True)
+    assert judge(busy, wide, unchanged_s=99) is Outlook.WAITING
+
+
 @pytest.mark.parametrize(
     ("problem", "busy", "unchanged_s", "outlook"),
     [
@@ -83,9 +92,9 @@ class Wait:
         self.shown: list[str] = []
         self._statuses = list(statuses)
 
-    def run(self, timeout_s: float = 60.0) -> StatusReply:
+    def run(self, timeout_s: float = 60.0, *, min_stages: int = 1) -> StatusReply:
         return wait_until_served(
-            POSE,
+            replace(POSE, min_stages=min_stages),
             ask=lambda: self._statuses.pop(0) if len(self._statuses) > 1 else self._statuses[0],
             steps=self,
             now_s=lambda: self.now_s,
@@ -113,6 +122,14 @@ def test_waiting_shows_what_happens(status: StatusReply, waiting: ModelStatus) -
     )
     assert wait.run() == status
     assert wait.shown == ["planning", "pi4-hall: measuring", "planning", "loading stages"]
+
+
+def test_a_narrower_plan_is_taken_when_time_is_over(
+    status: StatusReply, model_status: ModelStatus
+) -> None:
+    narrow = replace(model_status, stages=model_status.stages[:1])
+    busy = with_model(status, narrow, busy=True)
+    assert Wait(busy).run(min_stages=2) == busy
 
 
 def test_a_problem_that_stays_ends_it(status: StatusReply, waiting: ModelStatus) -> None:

@@ -38,7 +38,7 @@ def test_the_greeting(up: Up) -> None:
     assert render(up, Canvas()) == (
         "pi5 is up in mesh default (node aaaaaaaaaaaaaaaa, version 0.1.0)\n"
         "  board    Raspberry Pi 5\n"
-        "  runtime  litert 2.3.0, 4 threads\n"
+        "  runtime  litert 2.3.0, up to 4 threads\n"
         "  broker   mqtt://192.168.1.20:1883  mosquitto 2.0.11\n"
         "  files    http://192.168.1.20:41033\n"
         "  look   mesh status --watch\n"

@@ -6,7 +6,7 @@ import pytest
 
 from mesh.cli.canvas import Canvas
 from mesh.cli.plan_view import render, rooms
-from mesh.wire.control import PlanReply, StatusReply
+from mesh.wire.control import LeftOut, PlanReply, StatusReply
 
 WHOLE = """\
 pose  139 layers in 2 stages on 2 nodes
@@ -32,6 +32,14 @@ A 2-stage pipeline gives 81.3 requests/s, 1.9× the best single node."""
 
 def test_the_whole(plan: PlanReply, status: StatusReply) -> None:
     assert render(plan, rooms(status), Canvas()) == WHOLE
+
+
+def test_a_node_that_cannot_run_every_layer_is_told_with_the_reason(plan: PlanReply) -> None:
+    lacks = "tflite 2.14.0 lacks GATHER_ND version 5 (layers 42–50)"
+    limited = LeftOut(node_id=plan.chosen.stages[0].node_id, node_name="pi4-hall", reason=lacks)
+    text = render(replace(plan, limited=(limited,)), {}, Canvas())
+    assert f"  cannot run every layer\n    pi4-hall  {lacks}\n" in text
+    assert "cannot run" not in render(plan, {}, Canvas())
 
 
 def test_a_chosen_plan_that_is_neither_has_a_line_of_its_own(plan: PlanReply) -> None:
