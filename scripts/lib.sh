@@ -18,6 +18,26 @@ find_python() { # python3 where it is new enough, else the newest there is; PYTH
   fail "Python 3.10 or newer is needed${PYTHON:+ and $PYTHON is none}: sudo apt install python3 python3-venv"
 }
 
+find_tflite_python() { # one that tflite-runtime 2.14 has wheels for; also where pyenv keeps them
+  local candidate
+  for candidate in python3.11 python3.10 python3 "${PYENV_ROOT:-$HOME/.pyenv}"/versions/3.1[01].*/bin/python3; do
+    if "$candidate" -c 'import sys, ensurepip; sys.exit(not (3, 10) <= sys.version_info < (3, 12))' 2>/dev/null; then
+      command -v "$candidate"
+      return
+    fi
+  done
+  return 1
+}
+
+# make_tflite_env PYTHON DIR: what the project's tests need, with tflite-runtime instead of LiteRT.
+# The project itself is not installed, since pip would bring LiteRT: run in the checkout.
+make_tflite_env() {
+  local python=$1 dir=$2 requirements
+  mapfile -t requirements < <("$python" scripts/tflite_requirements.py)
+  [ ${#requirements[@]} -gt 0 ] || fail "the requirements of tflite-runtime cannot be read from pyproject.toml"
+  PYTHON=$python make_env "$dir" "${requirements[@]}"
+}
+
 # make_env DIR REQUIREMENT...: a virtual environment with these, made again when they changed.
 make_env() {
   local dir=$1 python stamp
