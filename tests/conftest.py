@@ -20,6 +20,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=Path(__file__).parents[1] / ".venvs" / "samples",
         help="folder of sample models; what is missing is fetched",
     )
+    parser.addoption(
+        "--exact-all",
+        action="store_true",
+        help="tests/exactness: every cut with every runtime and kernels, also of converted models",
+    )
 
 
 @pytest.fixture(scope="session")

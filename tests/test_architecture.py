@@ -27,7 +27,8 @@ NEED_NO_TEST: dict[str, str] = {}
 MIRROR_NO_MODULE = {
     "tests/transport/test_bus_contract.py": "one suite for the memory bus and the real one",
 }
-"""Tests that are not of one module, with the reason; tests/real and tests/*.py are none by nature."""
+"""Tests that are not of one module, with the reason; tests/*.py and these folders are none by nature."""
+MIRROR_NO_ROOM = ("real", "fuzz", "exactness")
 MAY_SLEEP = {
     "mesh/node/workshop.py": "a lock that other processes hold can only be asked for again",
     "mesh/testing/local_mesh.py": "polls real processes by a deadline, in one place",
@@ -108,7 +109,7 @@ def test_only_the_composition_root_chooses_adapters() -> None:
     graph = grimp.build_graph("mesh", cache_dir=None)
     allowed = {
         "mesh.transport.choose": {"mesh.node.adapters"},
-        "mesh.runtime.detect": {"mesh.node.adapters", "mesh.demo.whole"},
+        "mesh.runtime.detect": {"mesh.node.adapters", "mesh.demo.whole", "mesh.runtime.shapes"},
         "mesh.transport.paho_bus": {"mesh.node.adapters", "mesh.client.client"},
     }
     for module, importers in allowed.items():
@@ -133,7 +134,7 @@ def test_each_test_is_of_a_module() -> None:
     tests = (
         path.relative_to(ROOT / "tests")
         for path in (ROOT / "tests").rglob("test_*.py")
-        if path.parent not in (ROOT / "tests", ROOT / "tests" / "real")
+        if path.parent not in (ROOT / "tests", *(ROOT / "tests" / name for name in MIRROR_NO_ROOM))
     )
     alone = {
         f"tests/{test.as_posix()}"

@@ -34,7 +34,7 @@ from mesh.wire import codec, control, documents, frame, infer, oip_reply, refusa
 from mesh.wire.control import AddModelRequest, Verb
 from mesh.wire.documents import MAX_DOCUMENT_BYTES, Advert
 from mesh.wire.frame import Frame, FrameKind, FrameTensor, StageTime
-from mesh.wire.infer import ErrorReply, InferRequest, InferResponse, PayloadLimits
+from mesh.wire.infer import ErrorReply, InferRequest, InferResponse, PayloadLimits, SessionUse
 from mesh.wire.payload import parse_request
 from mesh.wire.topics import (
     TOPIC_VERSION,
@@ -314,6 +314,15 @@ def test_the_json_request_means_what_it_says(content_type: str | None) -> None:
     )
 
 
+def test_the_request_of_a_session_means_what_it_says() -> None:
+    request = _parsed(example(PROTOCOL, "session-request").encode(), infer.CONTENT_JSON)
+    assert request == InferRequest(
+        id="8",
+        inputs=(bytes([1, 2, 3, 4]),),
+        session=SessionUse(name="microphone 1", starts=True),
+    )
+
+
 @pytest.mark.parametrize("content_type", [infer.CONTENT_OIP_BINARY, None])
 def test_the_binary_request_means_what_it_says(content_type: str | None) -> None:
     payload = hex_example("infer-request-binary")
@@ -430,7 +439,8 @@ def _layout(entry: struct.Struct) -> list[tuple[str, str, str]]:
 
 
 @pytest.mark.parametrize(
-    ("place", "entry"), [(0, frame._FIXED), (1, frame._TIMING), (2, frame._TENSOR)]
+    ("place", "entry"),
+    [(0, frame._FIXED), (1, frame._TIMING), (2, frame._TENSOR), (3, frame._SESSION)],
 )
 def test_the_frame_is_listed_byte_by_byte(place: int, entry: struct.Struct) -> None:
     parts = [one for one in tables(section(PROTOCOL, "Frames")) if "offset" in one[0]]

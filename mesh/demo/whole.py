@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from mesh.model import LayerRange, read_model, stage_interface
 from mesh.runtime.detect import detect_runtime
+from mesh.runtime.whole import WholeRun
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,9 +26,8 @@ class WholeModel:
         model = self._model = read_model(file.read_bytes())
         self.inputs = model.inputs
         self.outputs = model.outputs
-        self._loaded = detect_runtime().load(
-            file, inputs=model.inputs, outputs=model.outputs, threads=threads, timeout_s=TIMEOUT_S
-        )
+        self._whole = WholeRun(detect_runtime(), file, model, threads=threads, timeout_s=TIMEOUT_S)
+        self._is_fresh = True
 
     def __enter__(self) -> "Self":
         return self
@@ -41,8 +41,20 @@ class WholeModel:
         self.close()
 
     def run(self, inputs: "Sequence[bytes]") -> "Mapping[str, bytes]":
-        """Outputs by name, as raw bytes; `inputs` in the model's order."""
-        outputs = self._loaded.invoke(inputs, timeout_s=TIMEOUT_S).outputs
+        """Outputs by name, as raw bytes; `inputs` in the model's order. No state is kept."""
+        self.restart()
+        return self.step(inputs)
+
+    def restart(self) -> None:
+        """Begin a session: the next step is its first."""
+        if not self._is_fresh:
+            self._whole.restart()
+        self._is_fresh = True
+
+    def step(self, inputs: "Sequence[bytes]") -> "Mapping[str, bytes]":
+        """As `run`, on the state that the step before left."""
+        self._is_fresh = False
+        outputs = self._whole.step(inputs)
         return {spec.name: data for spec, data in zip(self.outputs, outputs, strict=True)}
 
     def answer(self, inputs: "Mapping[str, npt.NDArray[Any]]") -> "Mapping[str, bytes]":
@@ -61,4 +73,4 @@ class WholeModel:
         return sum(spec.size_bytes for spec in stage_interface(self._model, layers).received)
 
     def close(self) -> None:
-        self._loaded.close()
+        self._whole.close()

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from threading import RLock
 
-from mesh.errors import NotConnectedError, OverloadedError, TooLargeError
+from mesh.errors import NotConnectedError, OverloadedError, TooLargeError, UsageError
 from mesh.fleet.broker_url import parse_broker_url
 from mesh.testing.mailbox import Mailbox
 from mesh.transport.filters import check_filter, check_topic, matches
@@ -270,6 +270,8 @@ class MemoryBus:
     def _check(self, message: Message, size_bytes: int) -> None:
         if not self._connected:
             raise NotConnectedError(f"there is no connection to {self.url} now: try again later")
+        if message.user_properties and not self.broker.serves_v5:
+            raise UsageError(f"{self.url} speaks MQTT 3.1.1, which carries no user properties")
         if size_bytes > self.broker.max_packet_bytes:
             raise TooLargeError(
                 f"a message to {message.topic} takes {size_bytes} bytes, and {self.url} takes at "
@@ -281,5 +283,10 @@ class MemoryBus:
 
 def _without_properties(message: Message) -> Message:
     return replace(
-        message, response_topic=None, correlation_data=None, content_type=None, expiry_s=None
+        message,
+        response_topic=None,
+        correlation_data=None,
+        content_type=None,
+        expiry_s=None,
+        user_properties=(),
     )

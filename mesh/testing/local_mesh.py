@@ -98,14 +98,28 @@ class LocalMesh:
     ) -> None:
         self.close()
 
-    def launch(self, name: str, *options: str) -> "subprocess.Popen[str]":
-        """Start a node process without waiting for it. Raises: UsageError for a name that runs."""
+    def launch(
+        self, name: str, *options: str, python: Path | None = None
+    ) -> "subprocess.Popen[str]":
+        """Start a node process without waiting for it. Raises: UsageError for a name that runs.
+
+        `python` is that of another environment, which has this package too.
+        """
         if name in self._processes:
             raise UsageError(f"a node {name} runs already: stop it first, or take another name")
         folder = self.folder / name
         folder.mkdir(parents=True, exist_ok=True)
         command = [
-            *(sys.executable, "-m", "mesh", "node", "--json", "--end-with-stdin", "--name", name),
+            *(
+                str(python or sys.executable),
+                "-m",
+                "mesh",
+                "node",
+                "--json",
+                "--end-with-stdin",
+                "--name",
+                name,
+            ),
             *("--mesh", self.mesh_name, "--data-dir", str(folder / "data")),
             *("--bind", LOOPBACK, "--interface", LOOPBACK),
             *self._options,
@@ -123,9 +137,9 @@ class LocalMesh:
             )
         return self._processes[name]
 
-    def start(self, name: str, *options: str) -> LocalNode:
+    def start(self, name: str, *options: str, python: Path | None = None) -> LocalNode:
         """Start a node and wait until it serves. Raises: NodeLostError, DeadlineExceededError."""
-        return self.await_up(name, self.launch(name, *options))
+        return self.await_up(name, self.launch(name, *options, python=python))
 
     def start_all(self, names: tuple[str, ...], *options: str) -> None:
         """Start several nodes at once."""

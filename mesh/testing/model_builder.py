@@ -1,6 +1,7 @@
 """Builds small .tflite files operator by operator, without a converter; what they compute is not here."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,23 +11,52 @@ from mesh.model.schema import OPERATOR_NAMES, TENSOR_TYPE_NAMES, UNION_MEMBERS
 from mesh.model.table import Table, make_table
 
 TENSOR_TYPES = {
+    "bool": "BOOL",
     "float16": "FLOAT16",
     "float32": "FLOAT32",
     "int8": "INT8",
+    "int16": "INT16",
     "int32": "INT32",
     "int64": "INT64",
+    "uint8": "UINT8",
+    "resource": "RESOURCE",
+    "string": "STRING",
 }
-"""schema.fbs TensorType names by NumPy dtype name."""
+"""schema.fbs TensorType names by NumPy dtype name; the last two have none."""
+
+Quantization = tuple[float, int] | Table
+"""(scale, zero_point), or a QuantizationParameters table as `per_channel` makes it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signature:
+    """What clients call some of a model's inputs and outputs: names to tensors."""
+
+    key: str
+    inputs: Mapping[str, int]
+    outputs: Mapping[str, int]
+
+
+def per_channel(scales: NDArray[np.floating], axis: int) -> Table:
+    """Symmetric quantization with a scale for each index along `axis`."""
+    return make_table(
+        "QuantizationParameters",
+        scale=scales.tolist(),
+        zero_point=[0] * scales.size,
+        quantized_dimension=axis,
+    )
 
 
 class ModelBuilder:
-    """Collects tensors and operators; each method returns the index of what it added."""
+    """Collects tensors and operators of one subgraph; methods return the index of what they added."""
 
     def __init__(self) -> None:
+        self._others: list[ModelBuilder] = []
         self._tensors: list[Table] = []
         self._buffers: list[Table] = [make_table("Buffer")]
         self._codes: dict[tuple[str, int], int] = {}
         self._operators: list[Table] = []
+        self._metadata: list[Table] = []
 
     def tensor(
         self,
@@ -34,10 +64,10 @@ class ModelBuilder:
         shape: Sequence[int],
         dtype: str = "float32",
         *,
-        quantization: tuple[float, int] | None = None,
-        **fields: bool | int | Sequence[int],
+        quantization: Quantization | None = None,
+        **fields: bool | int | Sequence[int] | None,
     ) -> int:
-        """An activation; `quantization` is (scale, zero_point). `fields` are further schema fields."""
+        """An activation. `fields` are further schema fields."""
         return self._add_tensor(name, shape, dtype, quantization=quantization, **fields)
 
     def constant(
@@ -45,15 +75,44 @@ class ModelBuilder:
         name: str,
         content: NDArray[np.generic],
         *,
-        quantization: tuple[float, int] | None = None,
+        quantization: Quantization | None = None,
+        shape: Sequence[int] | None = None,
+        **fields: Table,
     ) -> int:
-        """A tensor with content, in a buffer of its own."""
+        """A tensor with content, in a buffer of its own; `shape` where it is not the content's."""
+        return self._add_tensor(
+            name,
+            content.shape if shape is None else shape,
+            content.dtype.name,
+            quantization=quantization,
+            buffer=self._buffer(content),
+            **fields,
+        )
+
+    def twin(self, name: str, constant: int, shape: Sequence[int] | None = None) -> int:
+        """Another tensor in the buffer of a constant, which may see it in another shape."""
+        table = self._tensors[constant].replace(name=name.encode())
+        if shape is not None:
+            table = table.replace(**make_table("Tensor", shape=list(shape)).values)
+        self._tensors.append(table)
+        return len(self._tensors) - 1
+
+    def subgraph(self) -> "ModelBuilder":
+        """Another subgraph of the same file, without inputs and outputs; the first is number 1."""
+        other = ModelBuilder()
+        other._buffers, other._codes = self._buffers, self._codes
+        self._others.append(other)
+        return other
+
+    def metadata(self, name: str, content: bytes) -> None:
+        """An entry of the model's metadata."""
+        buffer = self._buffer(np.frombuffer(content, np.uint8))
+        self._metadata.append(make_table("Metadata", name=name, buffer=buffer))
+
+    def _buffer(self, content: NDArray[np.generic]) -> int:
         little = content.astype(content.dtype.newbyteorder("<"), copy=False)
         self._buffers.append(make_table("Buffer", data=little.tobytes()))
-        buffer = len(self._buffers) - 1
-        return self._add_tensor(
-            name, content.shape, content.dtype.name, quantization=quantization, buffer=buffer
-        )
+        return len(self._buffers) - 1
 
     def _add_tensor(
         self,
@@ -61,8 +120,8 @@ class ModelBuilder:
         shape: Sequence[int],
         dtype: str,
         *,
-        quantization: tuple[float, int] | None,
-        **fields: bool | int | Sequence[int],
+        quantization: Quantization | None,
+        **fields: bool | int | Sequence[int] | Table | None,
     ) -> int:
         table = make_table(
             "Tensor",
@@ -84,7 +143,7 @@ class ModelBuilder:
         options: Table | None = None,
         *,
         version: int = 1,
-        **fields: str | bytes,
+        **fields: str | bytes | Sequence[int],
     ) -> int:
         """A builtin operator named as in schema.fbs. `fields` are further schema fields."""
         code = self._codes.setdefault((name, version), len(self._codes))
@@ -101,32 +160,46 @@ class ModelBuilder:
         self._operators.append(table)
         return len(self._operators) - 1
 
-    def build(self, inputs: Mapping[str, int], outputs: Mapping[str, int]) -> bytes:
-        """The file, with one signature that names the inputs and outputs."""
-        subgraph = make_table(
-            "SubGraph",
-            name="main",
-            tensors=self._tensors,
-            inputs=list(inputs.values()),
-            outputs=list(outputs.values()),
-            operators=self._operators,
-        )
+    def build(
+        self,
+        inputs: Mapping[str, int],
+        outputs: Mapping[str, int],
+        *,
+        signatures: Sequence[Signature] | None = None,
+    ) -> bytes:
+        """The file; unless told otherwise with one signature that names all inputs and outputs."""
+        if signatures is None:
+            signatures = [Signature(key="serving_default", inputs=inputs, outputs=outputs)]
+        ends = (list(inputs.values()), list(outputs.values()))
+        others = [other.table(f"other{at}", [], []) for at, other in enumerate(self._others)]
         return encode(
             make_table(
                 "Model",
                 version=3,
                 description="edge-mesh test model",
                 operator_codes=[_code(name, version) for name, version in self._codes],
-                subgraphs=[subgraph],
+                subgraphs=[self.table("main", *ends), *others],
                 buffers=self._buffers,
-                signature_defs=[_signature(inputs, outputs)],
+                metadata=self._metadata or None,
+                signature_defs=[_signature(each) for each in signatures],
             )
         )
 
+    def table(self, name: str, inputs: Sequence[int], outputs: Sequence[int]) -> Table:
+        """The subgraph as it is so far."""
+        return make_table(
+            "SubGraph",
+            name=name,
+            tensors=self._tensors,
+            inputs=inputs,
+            outputs=outputs,
+            operators=self._operators,
+        )
 
-def _quantization(quantization: tuple[float, int] | None) -> Table | None:
-    if quantization is None:
-        return None
+
+def _quantization(quantization: Quantization | None) -> Table | None:
+    if quantization is None or isinstance(quantization, Table):
+        return quantization
     scale, zero_point = quantization
     return make_table("QuantizationParameters", scale=[scale], zero_point=[zero_point])
 
@@ -142,10 +215,14 @@ def _code(name: str, version: int) -> Table:
     )
 
 
-def _signature(inputs: Mapping[str, int], outputs: Mapping[str, int]) -> Table:
+def _signature(signature: Signature) -> Table:
     return make_table(
         "SignatureDef",
-        signature_key="serving_default",
-        inputs=[make_table("TensorMap", name=name, tensor_index=i) for name, i in inputs.items()],
-        outputs=[make_table("TensorMap", name=name, tensor_index=i) for name, i in outputs.items()],
+        signature_key=signature.key,
+        inputs=_tensor_maps(signature.inputs),
+        outputs=_tensor_maps(signature.outputs),
     )
+
+
+def _tensor_maps(names: Mapping[str, int]) -> list[Table]:
+    return [make_table("TensorMap", name=name, tensor_index=at) for name, at in names.items()]

@@ -18,6 +18,7 @@ from mesh.errors import (
 )
 from mesh.model.tensor import TensorSpec
 from mesh.runtime.golden import golden_inputs
+from mesh.runtime.operator_versions import EVERY_VERSION, OperatorVersions
 from mesh.runtime.port import Invocation, RuntimeInfo
 from mesh.runtime.region import check_sizes
 
@@ -46,7 +47,8 @@ def digest_outputs(call: FakeCall) -> tuple[bytes, ...]:
 class FakeSlice:
     """A loaded slice; `die`, `hang` and `fail_next` may be called from any thread."""
 
-    def __init__(self, runtime: "FakeRuntime", call: FakeCall) -> None:
+    def __init__(self, runtime: "FakeRuntime", call: FakeCall, threads: int = 1) -> None:
+        self.threads = threads
         self._runtime = runtime
         self._call = call
         self._ended = threading.Event()
@@ -102,11 +104,16 @@ class FakeRuntime:
         kernel_class: str = "fake-1/none",
         resident_bytes: int = 50 << 20,
         compute_s: float = 0.001,
+        versions: OperatorVersions = EVERY_VERSION,
     ) -> None:
-        """`compute_s` is what each invoke reports; none of it is waited for."""
+        """`compute_s` is what each invoke reports; none of it is waited for.
+
+        `versions` is what it says of itself; it loads every file whatever that is.
+        """
         self.compute = compute
         self.resident_bytes = resident_bytes
         self.compute_s = compute_s
+        self.versions = versions
         self.slices: list[FakeSlice] = []
         self.next_load_error: MeshError | None = None
         self._info = RuntimeInfo(name="fake", version="1", kernel_class=kernel_class)
@@ -114,14 +121,18 @@ class FakeRuntime:
     def info(self) -> RuntimeInfo:
         return self._info
 
+    def operator_versions(self) -> OperatorVersions:
+        return self.versions
+
     def load(
         self,
         path: Path,
         *,
         inputs: Sequence[TensorSpec],
         outputs: Sequence[TensorSpec],
-        threads: int,  # noqa: ARG002 - part of the port
-        timeout_s: float,  # noqa: ARG002
+        threads: int,
+        timeout_s: float,  # noqa: ARG002 - part of the port
+        memory_bytes: int | None = None,  # noqa: ARG002
     ) -> FakeSlice:
         if self.next_load_error is not None:
             error, self.next_load_error = self.next_load_error, None
@@ -129,7 +140,7 @@ class FakeRuntime:
         if not _is_tflite(path):
             raise UnsupportedModelError(f"the interpreter refuses {path.name}: not a TFLite file")
         call = FakeCall(path=path, inputs=tuple(inputs), outputs=tuple(outputs), buffers=())
-        self.slices.append(FakeSlice(self, call))
+        self.slices.append(FakeSlice(self, call, threads))
         return self.slices[-1]
 
 

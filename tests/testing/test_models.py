@@ -1,11 +1,18 @@
+from pathlib import Path
+from typing import get_args
+
 import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 
 from mesh.model import cut_points, read_model
-from mesh.testing.models import CnnDataType, residual_cnn, tiny_dense
+from mesh.runtime.control import Package
+from mesh.testing.exact_worker import Interpreters
+from mesh.testing.models import GENERATED, CnnDataType, residual_cnn, tiny_dense
+from mesh.testing.plausible import plausible_inputs
+from mesh.testing.staged import Whole
 
-_TYPES: tuple[CnnDataType, ...] = ("float32", "int8", "fp16")
+_TYPES: tuple[CnnDataType, ...] = get_args(CnnDataType)
 
 
 def _run(file: bytes, seed: int) -> list[np.ndarray[tuple[int, ...], np.dtype[np.float64]]]:
@@ -16,7 +23,8 @@ def _run(file: bytes, seed: int) -> list[np.ndarray[tuple[int, ...], np.dtype[np
     content = np.random.default_rng(seed).uniform(-1, 1, given["shape"])
     scale, zero_point = given["quantization"]
     if scale:
-        content = np.round(content / scale + zero_point).clip(-128, 127)
+        bounds = np.iinfo(given["dtype"])
+        content = np.round(content / scale + zero_point).clip(bounds.min, bounds.max)
     interpreter.set_tensor(given["index"], content.astype(given["dtype"]))
     interpreter.invoke()
     outputs = []
@@ -50,12 +58,14 @@ def test_outputs_follow_the_input(data_type: CnnDataType) -> None:
     assert all(not np.array_equal(one, other) for one, other in zip(first, second, strict=True))
 
 
-@pytest.mark.parametrize("data_type", ["int8", "fp16"])
-def test_other_types_are_near_float32(data_type: CnnDataType) -> None:
+@pytest.mark.parametrize(
+    ("data_type", "tolerance"), [("int8", 0.3), ("int16x8", 0.2), ("dynamic", 0.2), ("fp16", 0.02)]
+)
+def test_other_types_are_near_float32(data_type: CnnDataType, tolerance: float) -> None:
     for exact, near in zip(
         _run(residual_cnn("float32"), 3), _run(residual_cnn(data_type), 3), strict=True
     ):
-        np.testing.assert_allclose(near, exact, atol=0.3 if data_type == "int8" else 0.02)
+        np.testing.assert_allclose(near, exact, atol=tolerance)
 
 
 def test_width_and_blocks_set_the_size() -> None:
@@ -77,3 +87,20 @@ def test_tiny_dense_gives_probabilities() -> None:
     assert len(tiny_dense()) < 3000
     assert y.sum() == pytest.approx(1)
     assert y.max() < 0.95
+
+
+@pytest.mark.parametrize("name", GENERATED)
+def test_each_output_of_each_model_varies_in_itself_and_with_the_input(
+    name: str, tmp_path: Path
+) -> None:
+    file = GENERATED[name]()
+    model = read_model(file)
+    load = Interpreters(tmp_path, Package.LITERT.value, use_xnnpack=True).load
+    first, second = (
+        Whole(model, file, load).step(plausible_inputs(model, seed)) for seed in (1, 2)
+    )
+
+    for one, other in zip(first, second, strict=True):
+        assert one.std() > 0
+        changed = np.abs(one.astype(np.float64) - other.astype(np.float64)).max()
+        assert changed > 0.05 * one.astype(np.float64).std()
