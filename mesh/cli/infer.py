@@ -56,7 +56,7 @@ def configure(parser: Parser) -> None:
     )
     parser.epilog = examples(
         "mesh infer pose --image me.jpg",
-        "mesh infer lens --image cat.jpg --labels labels.txt --top 5",
+        "mesh infer lens --image cat.jpg --top 3",
         "mesh infer pose --npz inputs.npz --save outputs.npz",
         "mesh infer pose --random --count 200 --in-flight 8",
         "mesh infer speech --npz frames.npz --sequence --save words.npz",
@@ -68,10 +68,16 @@ def configure(parser: Parser) -> None:
         "--output", action="append", metavar="NAME", help="only this output; repeatable"
     )
     group.add_argument(
-        "--top", type=at_least_one, metavar="K", help="show the K largest values of a vector"
+        "--top",
+        type=at_least_one,
+        metavar="K",
+        help="show the K largest values of a vector (5 where they have labels)",
     )
     group.add_argument(
-        "--labels", type=existing_file, metavar="FILE", help="class names, one a line"
+        "--labels",
+        type=existing_file,
+        metavar="FILE",
+        help="class names, one a line, instead of those kept with the model",
     )
     group.add_argument("--save", metavar="FILE.npz", help="write the outputs to a file")
     group = parser.add_argument_group("measuring")
@@ -229,7 +235,11 @@ def _chosen(answer: Answer, wanted: Sequence[str] | None) -> Answer:
         )
     if not wanted:
         return answer
-    return replace(answer, outputs={name: answer.outputs[name] for name in wanted})
+    return replace(
+        answer,
+        outputs={name: answer.outputs[name] for name in wanted},
+        classes={name: best for name, best in answer.classes.items() if name in wanted},
+    )
 
 
 def _show(
@@ -241,6 +251,9 @@ def _show(
             model_name=args.model,
             model_version=answer.model_version,
             outputs=infer_view.outputs_as_json(answer.outputs),
+            classes=infer_view.classes_as_json(
+                infer_view.classes_shown(answer, labels=labels, top=args.top)
+            ),
             timing=codec.to_plain(answer.timing),
             load=codec.to_plain(load),
         )

@@ -44,7 +44,10 @@ class SequenceRequest:
         return answer
 
     def answer(self) -> Answer:
-        """The answers to all steps as one: each output with the steps as its first axis."""
+        """The answers to all steps as one: each output with the steps as its first axis.
+
+        Classes are those of one step, so there are none.
+        """
         answers = [future.result() for future in self._answers]
         return replace(
             answers[-1],
@@ -52,6 +55,7 @@ class SequenceRequest:
                 name: np.stack([one.outputs[name] for one in answers])
                 for name in answers[-1].outputs
             },
+            classes={},
         )
 
 

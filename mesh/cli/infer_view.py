@@ -9,10 +9,11 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from mesh.cli import figures
-from mesh.cli.canvas import BAD, FAINT, HEADING, Canvas, Cell, Column, labelled, table
+from mesh.cli.canvas import BAD, FAINT, HEADING, Canvas, Cell, Column, labelled, paragraph, table
 from mesh.cli.infer_load import Load
 from mesh.cli.terminal import clean
 from mesh.client import Answer
+from mesh.pipeline.classes import likeliest
 from mesh.wire.infer import Timing
 
 _STAGES = (
@@ -30,35 +31,51 @@ _CLASSES = (
 _FIRST_VALUES = 6
 DEFAULT_TOP = 5
 
+Class = tuple[int, float, str | None]
+"""Its index, value and label."""
+
 
 def render(
     answer: Answer, load: Load, canvas: Canvas, *, labels: Sequence[str], top: int | None
 ) -> str:
-    """`top` None shows the likeliest classes only where labels fit."""
-    return canvas.draw(_parts(answer, load, labels, top))
+    """As `classes_shown` has them, with all else that the answer says."""
+    return canvas.draw(_parts(answer, load, classes_shown(answer, labels=labels, top=top)))
 
 
-def likeliest(
-    array: npt.NDArray[Any], count: int, labels: Sequence[str]
-) -> list[tuple[int, float, str | None]]:
-    """(class, value, label) of the largest values; none where the output is no plain vector."""
+def classes_shown(
+    answer: Answer, *, labels: Sequence[str], top: int | None
+) -> Mapping[str, Sequence[Class]]:
+    """The likeliest classes of each output that has some, by the output's name.
+
+    `labels` go before those of the answer where they fit. `top` None shows some only where there
+    are labels; more than the answer has labels for have none.
+    """
+    shown = {}
+    for name, array in answer.outputs.items():
+        if len(labels) == array.size:
+            names = dict(enumerate(labels))
+        else:
+            names = {one.index: one.label for one in answer.classes.get(name, ())}
+        if top is not None or names:
+            shown[name] = _best(array, DEFAULT_TOP if top is None else top, names)
+    return {name: best for name, best in shown.items() if best}
+
+
+def _best(array: npt.NDArray[Any], count: int, names: Mapping[int, str]) -> list[Class]:
+    """Of the largest values; none where the output is no plain vector."""
     if array.size < 2 or max(array.shape, default=0) != array.size or array.dtype.kind not in "fiu":
         return []
     values = array.reshape(-1)
-    order = np.argsort(-values.astype(np.float64), kind="stable")[:count]
-    fits = len(labels) == values.size
-    return [(int(i), float(values[i]), labels[i] if fits else None) for i in order]
+    return [(i, values[i].item(), names.get(i)) for i in likeliest(values, count)]
 
 
 def _parts(
-    answer: Answer, load: Load, labels: Sequence[str], top: int | None
+    answer: Answer, load: Load, classes: Mapping[str, Sequence[Class]]
 ) -> Iterator[RenderableType]:
     for name, array in answer.outputs.items():
         yield Text.assemble((clean(name), HEADING), (f"  {_kind(array)}", FAINT))
         yield labelled(_output_lines(array), indent=2)
-        if top is not None or len(labels) == array.size:
-            best = likeliest(array, top if top is not None else DEFAULT_TOP, labels)
-            yield from _classes(best)
+        yield from _classes(classes.get(name, ()))
     if answer.timing is not None:
         yield Text()
         yield Text("where the time went", style=HEADING)
@@ -92,12 +109,16 @@ def _short(value: Any) -> str:
     return f"{float(value):.5g}"
 
 
-def _classes(best: Sequence[tuple[int, float, str | None]]) -> Iterator[RenderableType]:
+def _classes(best: Sequence[Class]) -> Iterator[RenderableType]:
     if not best:
         return
     labelled_rows = [(str(i), _short(value), clean(label or "")) for i, value, label in best]
-    width = 2 if best[0][2] is None else 3
+    named = sum(label is not None for _, _, label in best)
+    width = 3 if named else 2
     yield table(_CLASSES[:width], (row[:width] for row in labelled_rows), indent=2)
+    if 0 < named < len(best):
+        note = f"the answer names the {named} likeliest: give --labels FILE to name all"
+        yield paragraph(note, indent=2, style=FAINT)
 
 
 def _stage_rows(timing: Timing) -> Iterator[tuple[Cell, ...]]:
@@ -139,6 +160,14 @@ def outputs_as_json(outputs: Mapping[str, npt.NDArray[Any]]) -> list[dict[str, A
         }
         for name, array in outputs.items()
     ]
+
+
+def classes_as_json(classes: Mapping[str, Sequence[Class]]) -> dict[str, list[dict[str, Any]]]:
+    """As replies have them; label null where there is none."""
+    return {
+        name: [{"index": index, "label": label, "value": value} for index, value, label in best]
+        for name, best in classes.items()
+    }
 
 
 _OIP_NAMES = {"float16": "FP16", "float32": "FP32", "float64": "FP64"}

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from mesh.errors import BadPayloadError, ModelError, UnsupportedModelError, Usag
 from mesh.model import Limits, Model, read_model, uncuttable_reason
 from mesh.model.metadata import Description, Normalisation, read_description
 from mesh.model.tensor import DataType, TensorSpec
+from mesh.pipeline.classes import has_classes
 from mesh.pipeline.image import image_input
 from mesh.store.manifest import check_model_name
 from mesh.wire.control import ImageWish
@@ -78,7 +79,17 @@ def check_offer(path: Path, wishes: Wishes, *, folder: Path, limits: Limits) -> 
         min_stages=wishes.min_stages,
         image=image,
         labels=labels,
-        notes=tuple(note for note in (*derived.notes, reading, labelling, scaling) if note),
+        notes=tuple(
+            note
+            for note in (
+                *derived.notes,
+                reading,
+                labelling,
+                _unused(labels, model.outputs),
+                scaling,
+            )
+            if note
+        ),
     )
 
 
@@ -103,6 +114,17 @@ def _labels(given: tuple[str, ...] | None, description: Description) -> tuple[tu
     except UsageError as error:
         return (), f"its labels are passed over: {error}"
     return description.labels, f"{len(description.labels)} labels come from its metadata"
+
+
+def _unused(labels: Sequence[str], outputs: Sequence[TensorSpec]) -> str:
+    """A sentence where no output has a value for each label, so that no answer will name classes."""
+    if not labels or any(has_classes(one.shape, one.data_type, len(labels)) for one in outputs):
+        return ""
+    listed = ", ".join(f"{spec.name} {list(spec.shape)}" for spec in outputs[:3])
+    return (
+        f"answers will name no classes: there are {len(labels)} labels, but no output is a vector of "
+        f"two or more values, one for each (the first: {listed})"
+    )
 
 
 def _image(

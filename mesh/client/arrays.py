@@ -1,7 +1,7 @@
 """NumPy arrays as requests, and answers as NumPy arrays: exact, no dtype is ever converted."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -10,18 +10,22 @@ import numpy.typing as npt
 from mesh.errors import BadPayloadError
 from mesh.model.tensor import DataType
 from mesh.wire import codec, session
-from mesh.wire.infer import InferResponse, OutputTensor, SessionUse, Timing
+from mesh.wire.infer import InferResponse, LikelyClass, OutputTensor, SessionUse, Timing
 
 _DATA_TYPES = {data_type.numpy_name.lstrip("<|"): data_type for data_type in DataType}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """Outputs by name, as read-only arrays of the model's shapes, and where the time went."""
+    """Outputs by name, as read-only arrays of the model's shapes, and where the time went.
+
+    `classes`: the likeliest of those outputs whose values the model has labels for, by name.
+    """
 
     outputs: Mapping[str, npt.NDArray[Any]]
     timing: Timing | None
     model_version: str
+    classes: Mapping[str, tuple[LikelyClass, ...]] = field(default_factory=dict)
 
 
 def encode_request(
@@ -68,6 +72,7 @@ def as_answer(response: InferResponse) -> Answer:
         outputs={output.name: _array(output) for output in response.outputs},
         timing=response.timing,
         model_version=response.model_version,
+        classes={output.name: output.classes for output in response.outputs if output.classes},
     )
 
 

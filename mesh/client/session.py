@@ -11,20 +11,22 @@ import numpy.typing as npt
 
 from mesh.client.arrays import Answer
 from mesh.errors import (
-    DeadlineExceededError,
     MeshError,
-    NodeLostError,
+    NoPlanError,
+    OverloadedError,
+    RequestError,
     SessionError,
     SessionLostError,
-    TransportError,
+    UnknownModelError,
+    UsageError,
 )
 from mesh.wire.infer import SessionUse
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-_FATAL = (SessionError, NodeLostError, TransportError, DeadlineExceededError)
-"""After these nobody knows whether the step was taken; all others say that it was not."""
+_NOT_TAKEN = (RequestError, NoPlanError, OverloadedError, UnknownModelError, UsageError)
+"""These say that the step was not taken; after all others nobody knows."""
 
 
 class Steps(Protocol):
@@ -95,7 +97,12 @@ class Session:
                     timeout_s=self._timeout_s if timeout_s is None else timeout_s,
                     session=use,
                 )
-            except _FATAL as error:
+            except _NOT_TAKEN:
+                raise
+            except KeyboardInterrupt:  # while it waited, with the step on its way
+                self._over = "is lost" if self._is_open else ""
+                raise
+            except MeshError as error:
                 raise self._lost(error) from error
             self._is_open = True
             self._over = "has ended" if last else ""

@@ -23,6 +23,10 @@ class Bar:
     def length_s(self) -> float:
         return self.until_s - self.since_s
 
+    def __str__(self) -> str:
+        """For how long and why, in words."""
+        return f"left out for {self.length_s / 60:.0f} min: {self.why}"
+
 
 def bar(
     failed: Mapping[NodeId, str], records: Mapping[NodeId, Bar], *, now_s: float

@@ -36,7 +36,14 @@ from mesh.fleet.reconcile import newer
 from mesh.fleet.view import View
 from mesh.ids import ModelId, NodeId
 from mesh.planning import Explanation, Problem, Solution
-from mesh.wire.documents import MAX_BAR_CHARS, BarredNode, Plan, PlanPhase, PlanProblem
+from mesh.wire.documents import (
+    MAX_BAR_CHARS,
+    MAX_PROBLEM_CHARS,
+    BarredNode,
+    Plan,
+    PlanPhase,
+    PlanProblem,
+)
 
 SETTLE_S = 30.0
 """How long nodes that are still measuring are waited for before planning goes on without them."""
@@ -116,7 +123,7 @@ class Coordinator:
 
     def problems(self) -> tuple[PlanProblem, ...]:
         return tuple(
-            PlanProblem(model_id=model_id, reason=track.problem)
+            PlanProblem(model_id=model_id, reason=_cut(track.problem, MAX_PROBLEM_CHARS))
             for model_id, track in sorted(self._tracks.items())
             if track.problem is not None
         )
@@ -124,7 +131,7 @@ class Coordinator:
     def barred(self) -> tuple[BarredNode, ...]:
         """Who is left out of which model."""
         return tuple(
-            BarredNode(model_id=model_id, node_id=node_id, reason=one.why[:MAX_BAR_CHARS])
+            BarredNode(model_id=model_id, node_id=node_id, reason=_cut(str(one), MAX_BAR_CHARS))
             for model_id, track in sorted(self._tracks.items())
             for node_id, one in sorted(track.barred.items())
         )
@@ -274,7 +281,7 @@ def _standing(track: Track, now: _Situation, *, need_links: bool) -> Standing:
         now.facts.model_id,
         now.facts.pieces,
         ready=now.ready,
-        barred={node_id: one.why for node_id, one in track.barred.items()},
+        barred={node_id: str(one) for node_id, one in track.barred.items()},
         need_links=need_links,
     )
 
@@ -332,3 +339,8 @@ def _keeps(track: Track, live: Plan, plan: Plan) -> bool:
 
 def _idle(track: Track, now_s: float) -> Track:
     return replace(track, phase=Phase.UNPLANNED, since_s=now_s, next_plan=None)
+
+
+def _cut(text: str, most: int) -> str:
+    """As much as a document takes; longer, it would cost the others all that this node says."""
+    return text if len(text) <= most else text[: most - 1] + "…"

@@ -60,6 +60,18 @@ _TABLE = """
 48 1 BIDIRECTIONAL_SEQUENCE_LSTM
 """
 
+# Of those below, the ones that need as many inputs as the table says: data and weights.
+_WEIGHTED = frozenset(
+    {
+        "CONV_2D",
+        "CONV_3D",
+        "CONV_3D_TRANSPOSE",
+        "DEPTHWISE_CONV_2D",
+        "FULLY_CONNECTED",
+        "TRANSPOSE_CONV",
+    }
+)
+
 # Whose kernels ask whether an input is there: biases, and the many options of recurrent layers.
 MAY_LEAVE_OUT = frozenset(
     {
@@ -99,10 +111,15 @@ def check_arity(operators: Iterable[Operator]) -> None:
                 f"operator {operator.index} ({operator.name}) has {len(operator.inputs)} inputs and "
                 f"{len(operator.outputs)} outputs; it needs {least.inputs} and {least.outputs}"
             )
-        if -1 in operator.inputs and (
-            operator.name not in MAY_LEAVE_OUT or operator.inputs[0] == -1
-        ):
+        if -1 in operator.inputs[: _needed_inputs(operator, least)]:
             raise InvalidModelError(
                 f"operator {operator.index} ({operator.name}) leaves out input "
                 f"{operator.inputs.index(-1)}, which it needs"
             )
+
+
+def _needed_inputs(operator: Operator, least: Arity) -> int:
+    """How many of its first inputs may not be left out."""
+    if operator.name not in MAY_LEAVE_OUT:
+        return len(operator.inputs)
+    return least.inputs if operator.name in _WEIGHTED else 1

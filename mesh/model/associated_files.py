@@ -12,7 +12,7 @@ from mesh.errors import InvalidModelError, UnsupportedModelError
 
 MAX_FILES = 256
 MAX_DIRECTORY_BYTES = 256 << 10
-MAX_FILE_BYTES = 8 << 20
+MAX_FILE_BYTES = 1 << 20
 
 # APPNOTE.TXT 4.3.16, 4.3.12, 4.3.7: end of central directory, its entries, local headers.
 _END = struct.Struct("<4s4H2IH")
@@ -56,10 +56,10 @@ class Archive:
         entry = next((entry for entry in self.entries if entry.name == name), None)
         if entry is None:
             raise InvalidModelError(f"the model's metadata names {name!r:.80}, which it lacks")
-        if entry.size_bytes > MAX_FILE_BYTES:
+        size_bytes = max(entry.size_bytes, entry.packed_bytes)
+        if size_bytes > MAX_FILE_BYTES:
             raise UnsupportedModelError(
-                f"the model's file {name!r:.80} has {entry.size_bytes} bytes; the limit is "
-                f"{MAX_FILE_BYTES}"
+                f"the model's file {name!r:.80} has {size_bytes} bytes; the limit is {MAX_FILE_BYTES}"
             )
         return _unpack(self.file, entry)
 

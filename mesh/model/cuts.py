@@ -48,7 +48,7 @@ def boundaries(model: Model, limits: Limits | None = None) -> tuple[Boundary, ..
 def cut_points(model: Model, limits: Limits | None = None) -> tuple[CutPoint, ...]:
     """Every legal cut between two layers, in order; empty where `uncuttable_reason` says why."""
     bound = (limits or Limits()).max_live_tensors
-    specs = _specs(model)
+    specs = _specs(model, model.activations)
     parted = _parted_bonds(model)
     return tuple(
         CutPoint(layer=layer, live=tuple(specs[index] for index in sorted(live)))
@@ -119,7 +119,7 @@ def _live_at(model: Model, layer: int) -> tuple[TensorSpec, ...]:
     obstacle = _obstacle(model, _parted_bonds(model)[layer], live, Limits().max_live_tensors)
     if obstacle is not None:
         raise UnsupportedModelError(f"the model cannot be cut before layer {layer}: {obstacle}")
-    specs = _specs(model)
+    specs = _specs(model, live)
     return tuple(specs[index] for index in sorted(live))
 
 
@@ -158,12 +158,18 @@ def _obstacle(model: Model, parted: Bond | None, live: set[int], bound: int) -> 
             f"the layers {parted.first} to {parted.last} share {parted.what}, which stays in one "
             "interpreter"
         )
+    if model.shape_tensors:
+        # tflite-runtime 2.14 leaves XNNPACK out of a graph with such a tensor, but not of slices
+        # without it: their bits would be others.
+        name = model.tensors[min(model.shape_tensors)].name
+        return (
+            f"tensor {name!r} decides the shape of others while the model runs; `mesh model add` "
+            "makes it a constant"
+        )
     if len(live) > bound:
         return f"{len(live)} tensors cross; the limit is {bound}"
     for index in sorted(live):
         tensor = model.tensors[index]
-        if index in model.shape_tensors:
-            return f"tensor {tensor.name!r} crosses, and decides the shape of others"
         if tensor.data_type is None:
             return f"tensor {tensor.name!r} crosses, whose type {tensor.type_name} cannot be sent"
         if tensor.size_bytes == 0:
@@ -171,9 +177,9 @@ def _obstacle(model: Model, parted: Bond | None, live: set[int], bound: int) -> 
     return None
 
 
-def _specs(model: Model) -> dict[int, TensorSpec]:
-    """Activations as they travel: graph inputs and outputs under the names that clients use."""
-    tensors = (model.tensors[index] for index in model.activations)
+def _specs(model: Model, activations: AbstractSet[int]) -> dict[int, TensorSpec]:
+    """These as they travel, and graph inputs and outputs under the names that clients use."""
+    tensors = (model.tensors[index] for index in activations)
     inner = {
         tensor.index: TensorSpec(
             index=tensor.index,

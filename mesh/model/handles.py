@@ -1,6 +1,6 @@
 """Finds which hidden state each operator uses: variable tensors, resource variables, tables."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from mesh.errors import InvalidModelError, UnsupportedModelError
 from mesh.model.model import Operator, Tensor
@@ -88,3 +88,35 @@ def _check_mutated(
                 f"operator {operator.index} ({operator.name}) writes to its input "
                 f"{tensors[tensor].name!r}, which is no variable"
             )
+
+
+def check_kinds(
+    uses: Iterable[tuple[Sequence[Operator], Sequence[Tensor], Handles]],
+) -> None:
+    """That all that is written to and read from a resource variable has one type and shape.
+
+    `uses` = a subgraph's operators, its tensors and their handles. Where a variable has another shape
+    than the tensor it is read into, both runtimes read beyond the smaller one.
+    Raises: UnsupportedModelError.
+    """
+    kinds: dict[str, str] = {}
+    for operators, tensors, handles in uses:
+        for operator in operators:
+            for tensor in _contents(operator):
+                kind = f"{tensors[tensor].type_name} {list(tensors[tensor].shape)}"
+                for name in sorted(handles.get(operator.index, ())):
+                    if kinds.setdefault(name, kind) != kind:
+                        raise UnsupportedModelError(
+                            f"operator {operator.index} ({operator.name}) uses {name} as {kind}, "
+                            f"another as {kinds[name]}; convert the model so that it stays the same"
+                        )
+
+
+def _contents(operator: Operator) -> tuple[int, ...]:
+    """The tensors that a variable's content comes from or goes to."""
+    match operator.name:
+        case "ASSIGN_VARIABLE":
+            return operator.inputs[1:2]
+        case "READ_VARIABLE":
+            return operator.outputs[:1]
+    return ()

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from mesh.errors import InvalidModelError, UnsupportedModelError
 from mesh.model.handles import find_handles
 from mesh.model.model import Initialiser, Operator
+from mesh.model.operators import HANDLE_READERS
 from mesh.model.parts import Budget, read_operators, read_tensors
 from mesh.model.placement import check_order
 from mesh.model.support import check_computed, check_constants, check_operators, check_tensors
@@ -48,6 +49,12 @@ def _initialiser(
         raise UnsupportedModelError(
             f"operator {caller.index} (CALL_ONCE) runs a subgraph that runs another; convert the "
             "model so that one subgraph sets all variables"
+        )
+    varying = next((op for op in operators if op.name in HANDLE_READERS), None)
+    if varying is not None:
+        raise UnsupportedModelError(
+            f"operator {caller.index} (CALL_ONCE) sets hidden state from what {varying.name} gives; "
+            "convert the model so that variables begin with constants"
         )
     check_order(operators, tensors, ())
     made = {tensor for operator in operators for tensor in operator.outputs}

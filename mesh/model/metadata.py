@@ -6,6 +6,7 @@ Whether it is followed is decided where a model is added.
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from mesh.model.associated_files import find_archive
 from mesh.model.decoder import decode_metadata
@@ -17,6 +18,7 @@ from mesh.model.tensor import TensorSpec
 
 # metadata_schema.fbs, AssociatedFileType: names along an axis, or of the values themselves.
 _LABEL_TYPES = (2, 3)
+_MAX_LABELLED = 16  # outputs whose labels are read: unpacking them takes time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,15 +65,17 @@ def _labels(
 ) -> tuple[str, ...]:
     """Those of the first output that has one name for each of its values, else the first there are."""
     archive = find_archive(file)
-    found = []
-    for output, spec in zip(outputs, specs, strict=False):
-        chosen = _label_file(output)
-        if chosen and archive is not None:
-            labels = tuple(_lines(archive.read(chosen)))
-            if len(labels) == math.prod(spec.shape):
-                return labels
-            found.append(labels)
-    return found[0] if found else ()
+    if archive is None:
+        return ()
+    first: tuple[str, ...] | None = None
+    chosen = ((_label_file(output), spec) for output, spec in zip(outputs, specs, strict=False))
+    named = ((name, spec) for name, spec in chosen if name)
+    for name, spec in islice(named, _MAX_LABELLED):
+        labels = tuple(_lines(archive.read(name)))
+        if len(labels) == math.prod(spec.shape):
+            return labels
+        first = labels if first is None else first
+    return first or ()
 
 
 def _label_file(output: Table) -> str:

@@ -41,12 +41,12 @@ HANDLE_READERS = frozenset({"HASHTABLE_FIND", "HASHTABLE_SIZE", "READ_VARIABLE"}
 RUNTIME_ONLY = frozenset({"DELEGATE", "PLACEHOLDER_FOR_GREATER_OP_CODES"})
 
 # The size of what they make depends on the values they are given.
-SIZED_BY_VALUES = frozenset({"SEGMENT_SUM", "UNIQUE", "WHERE"})
+SIZED_BY_VALUES = frozenset({"EMBEDDING_LOOKUP_SPARSE", "SEGMENT_SUM", "UNIQUE", "WHERE"})
 
 # Make shapes out of shapes, whatever the values are.
 SHAPE_SOURCES = frozenset({"RANK", "SHAPE"})
 
-# Give another answer each time, so they are never copied into several slices.
+# Give another answer each time.
 RANDOM = frozenset(
     {"MULTINOMIAL", "RANDOM_STANDARD_NORMAL", "RANDOM_UNIFORM", "STABLEHLO_RNG_BIT_GENERATOR"}
 )
@@ -56,6 +56,7 @@ SHAPE_INPUTS: Mapping[str, tuple[int, ...]] = {
     "BATCH_TO_SPACE_ND": (1, 2),
     "BROADCAST_TO": (1,),
     "CONV_3D_TRANSPOSE": (0,),
+    "DILATE": (1,),
     "EXPAND_DIMS": (1,),
     "ARG_MAX": (1,),
     "ARG_MIN": (1,),
@@ -76,9 +77,11 @@ SHAPE_INPUTS: Mapping[str, tuple[int, ...]] = {
     "REDUCE_MAX": (1,),
     "REDUCE_MIN": (1,),
     "REDUCE_PROD": (1,),
+    "REDUCE_WINDOW": (2, 3, 4, 5),
     "RESHAPE": (1,),
     "RESIZE_BILINEAR": (1,),
     "RESIZE_NEAREST_NEIGHBOR": (1,),
+    "RFFT2D": (1,),
     "SCATTER_ND": (2,),
     "SLICE": (1, 2),
     "SPACE_TO_BATCH_ND": (1, 2),

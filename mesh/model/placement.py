@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from mesh.errors import InvalidModelError, UnsupportedModelError
 from mesh.model.handles import Handles
 from mesh.model.model import Bond, Operator, Tensor
-from mesh.model.operators import HANDLE_READERS, RANDOM, SHAPE_INPUTS, SHAPE_SOURCES
+from mesh.model.operators import HANDLE_READERS, SHAPE_INPUTS, SHAPE_SOURCES
 
 Pair = tuple[int, int]
 """Explicit state by tensor index: the graph input that takes over, the graph output that it takes."""
@@ -42,6 +42,7 @@ def place(
     handles = handles or {}
     makers = check_order(operators, tensors, {*inputs, *variables})
     needed = _needed(operators, outputs, makers, handles)
+    _check_outputs(outputs, tensors, variables)
     activations = _activations(needed, inputs, handles)
     layers = tuple(op for op in needed if activations.issuperset(op.outputs))
     if not layers:
@@ -50,14 +51,27 @@ def place(
         )
     copied = tuple(op for op in needed if not activations.issuperset(op.outputs))
     read = {tensor for op in needed for tensor in op.reads} | set(outputs)
+    constants = frozenset(read - makers.keys() - set(inputs) - variables)
     return Placement(
         layers=layers,
         copied=copied,
         activations=frozenset(activations),
-        shape_tensors=_shape_tensors(layers, tensors, makers, activations),
-        constants=frozenset(read - makers.keys() - set(inputs) - variables),
+        shape_tensors=_shape_tensors(needed, tensors, makers, constants, handles),
+        constants=constants,
         bonds=(*_hidden_bonds(layers, handles), *_pair_bonds(layers, tensors, pairs)),
     )
+
+
+def _check_outputs(
+    outputs: Sequence[int], tensors: Sequence[Tensor], variables: AbstractSet[int]
+) -> None:
+    """A variable has its content in the stage that uses it, which need not be the last."""
+    hidden = next((tensor for tensor in outputs if tensor in variables), None)
+    if hidden is not None:
+        raise UnsupportedModelError(
+            f"the output {tensors[hidden].name!r} is a variable that the model keeps inside; convert "
+            "it so that state is an input and an output, or leave the output out"
+        )
 
 
 def _hidden_bonds(layers: Sequence[Operator], handles: Handles) -> tuple[Bond, ...]:
@@ -75,14 +89,18 @@ def _pair_bonds(
     layers: Sequence[Operator], tensors: Sequence[Tensor], pairs: Sequence[Pair]
 ) -> tuple[Bond, ...]:
     bonds = []
+    makers = {tensor: at for at, layer in enumerate(layers) for tensor in layer.outputs}
+    readers: dict[int, list[int]] = {given: [] for given, _ in pairs}
+    for at, layer in enumerate(layers):
+        for tensor in readers.keys() & layer.reads:
+            readers[tensor].append(at)
     for given, kept in pairs:
-        maker = next((at for at, layer in enumerate(layers) if kept in layer.outputs), None)
-        if maker is None:
+        if kept not in makers:
             raise UnsupportedModelError(
                 f"the state output {tensors[kept].name!r} is not computed from the model's inputs; "
                 "declare only state that the model changes"
             )
-        users = [maker, *(at for at, layer in enumerate(layers) if given in layer.reads)]
+        users = [makers[kept], *readers[given]]
         what = f"state {tensors[given].name!r}"
         bonds.append(Bond(what=what, first=min(users), last=max(users), is_hidden=False))
     return tuple(bonds)
@@ -117,8 +135,7 @@ def _activations(
     """What differs from run to run: the inputs, what is remembered, and all that is made of them."""
     activations = set(inputs)
     for operator in operators:
-        varies = operator.name in RANDOM or operator.index in handles
-        if varies or not activations.isdisjoint(operator.reads):
+        if operator.index in handles or not activations.isdisjoint(operator.reads):
             activations.update(operator.outputs)
     return activations
 
@@ -151,12 +168,13 @@ def _needed(
 
 
 def _shape_tensors(
-    layers: Sequence[Operator],
+    operators: Sequence[Operator],
     tensors: Sequence[Tensor],
-    makers: dict[int, Operator],
-    activations: set[int],
+    makers: Mapping[int, Operator],
+    constants: AbstractSet[int],
+    handles: Handles,
 ) -> frozenset[int]:
-    """Activations that decide shapes; they must come from shapes, never from the input's values.
+    """What is computed and decides shapes: from shapes and constants, never from what varies.
 
     A runtime computes these while it allocates, as long as SHAPE and its user are in one slice.
     """
@@ -164,22 +182,23 @@ def _shape_tensors(
     visited: set[int] = set()
     waiting = [
         operator.inputs[position]
-        for operator in layers
+        for operator in operators
         for position in SHAPE_INPUTS.get(operator.name, ())
-        if position < len(operator.inputs) and operator.inputs[position] in activations
+        if position < len(operator.inputs)
     ]
     while waiting:
         tensor = waiting.pop()
-        if tensor in found:
+        if tensor < 0 or tensor in constants or tensor in found:
             continue
         found.add(tensor)
-        if tensor not in makers:
+        maker = makers.get(tensor)
+        if maker is None or maker.index in handles:
+            what = "tensor" if maker else "input"
             raise UnsupportedModelError(
-                f"the values of input {tensors[tensor].name!r} decide the shape of other tensors; "
+                f"the values of {what} {tensors[tensor].name!r} decide the shape of other tensors; "
                 "convert the model with fixed shapes"
             )
-        maker = makers[tensor]
         if maker.name not in SHAPE_SOURCES and maker.index not in visited:
             visited.add(maker.index)
-            waiting += [read for read in maker.reads if read in activations]
+            waiting += maker.reads
     return frozenset(found)

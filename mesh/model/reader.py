@@ -6,7 +6,7 @@ from collections.abc import Set as AbstractSet
 
 from mesh.errors import InvalidModelError, UnsupportedModelError
 from mesh.model.decoder import decode
-from mesh.model.handles import find_handles
+from mesh.model.handles import check_kinds, find_handles
 from mesh.model.initialisers import read_initialisers
 from mesh.model.limits import Limits
 from mesh.model.model import Model, Tensor
@@ -18,7 +18,7 @@ from mesh.model.state_pairs import STATE_METADATA, decode_pairs, match_pairs
 from mesh.model.support import check_computed, check_constants, check_operators, check_tensors
 from mesh.model.table import Table
 from mesh.model.tensor import StatePair, TensorSpec
-from mesh.model.unpacking import check_unpacking
+from mesh.model.unpacking import check_not_given_out, check_unpacking
 
 _SCHEMA_VERSION = 3
 
@@ -57,6 +57,14 @@ def read_model(data: bytes | memoryview | mmap.mmap, limits: Limits | None = Non
         variables=variables,
     )
     _check(placement, tensors, subgraph, buffers, variables=variables, limits=limits)
+    check_not_given_out(placement.copied, tensors, frozenset(outputs))
+    initialisers = read_initialisers(root, operators, buffers, budget)
+    check_kinds(
+        [
+            (operators, tensors, handles),
+            *((one.operators, one.tensors, one.handles) for one in initialisers),
+        ]
+    )
     return Model(
         description=clean(root.text("description")),
         metadata_names=tuple(clean(entry.text("name")) for entry in root.tables("metadata")),
@@ -73,7 +81,7 @@ def read_model(data: bytes | memoryview | mmap.mmap, limits: Limits | None = Non
         graph_inputs=graph_inputs,
         graph_outputs=graph_outputs,
         handles=handles,
-        initialisers=read_initialisers(root, operators, buffers, budget),
+        initialisers=initialisers,
         root=root,
         buffers=buffers,
     )

@@ -35,17 +35,21 @@ def check_scales(
     operators: Iterable[Operator], tensors: Sequence[Tensor], tables: Sequence[Table]
 ) -> None:
     """`tables` are the tensors' own. Raises: InvalidModelError naming the tensor without scale."""
+    sound: set[int] = set()  # many operators may share one tensor with many scales
     for operator in operators:
         if operator.name not in _REQUANTISED or not any(
             tensors[index].type_name in _EIGHT_BIT for index in operator.outputs
         ):
             continue
         for index in (*operator.reads, *operator.outputs):
-            if tensors[index].type_name in _EIGHT_BIT and not _has_scale(tables[index]):
+            if index in sound or tensors[index].type_name not in _EIGHT_BIT:
+                continue
+            if not _has_scale(tables[index]):
                 raise InvalidModelError(
                     f"tensor {tensors[index].name!r} has no scale, which operator {operator.index} "
                     f"({operator.name}) needs; quantise the model anew"
                 )
+            sound.add(index)
 
 
 def _has_scale(table: Table) -> bool:

@@ -8,7 +8,7 @@ from mesh.errors import InvalidModelError, UnsupportedModelError
 from mesh.model.arity import check_arity
 from mesh.model.encoding import check_quantization, check_sparsity
 from mesh.model.model import Operator, Tensor
-from mesh.model.operators import CONTROL_FLOW, RUNTIME_ONLY, SIZED_BY_VALUES
+from mesh.model.operators import CONTROL_FLOW, RANDOM, RUNTIME_ONLY, SIZED_BY_VALUES
 from mesh.model.option_counts import check_option_counts
 from mesh.model.parts import BITS
 from mesh.model.table import Table
@@ -30,6 +30,11 @@ _REASONS = {
         SIZED_BY_VALUES,
         "makes a tensor whose size depends on values; convert the model with fixed sizes, for "
         "example by selecting or masking instead",
+    ),
+    **dict.fromkeys(
+        RANDOM,
+        "draws random numbers, so that no two answers could be held against each other; convert "
+        "the model with these numbers as an input",
     ),
 }
 
@@ -107,10 +112,13 @@ def check_constants(
     tensors: Iterable[Tensor], tables: Sequence[Table], buffers: Sequence[memoryview | None]
 ) -> None:
     """Raises: InvalidModelError for a constant whose content is missing, too short or too long."""
+    texts: set[tuple[int, tuple[int, ...]]] = set()  # many tensors may share one long buffer
     for tensor in tensors:
         content = (buffers[tensor.buffer] if tensor.buffer else None) or memoryview(b"")
         if tensor.type_name == "STRING":
-            _check_strings(tensor, content)
+            if (tensor.buffer, tensor.shape) not in texts:
+                _check_strings(tensor, content)
+            texts.add((tensor.buffer, tensor.shape))
             continue
         sparsity = tables[tensor.index].table("sparsity")
         if sparsity is not None:

@@ -11,7 +11,7 @@ from mesh.errors import InfeasibleError, MeshError
 from mesh.fleet import reconcile
 from mesh.fleet.coordinator import Check, Coordinator, Solve
 from mesh.fleet.lease import Lease, next_lease
-from mesh.fleet.plans import ModelFacts, is_healthy
+from mesh.fleet.plans import ModelFacts, broken, is_healthy
 from mesh.fleet.reconcile import StageKey
 from mesh.ids import BootId, ModelId, NodeId, PlanId
 from mesh.node.jobs import Jobs
@@ -35,6 +35,8 @@ SESSION_LINGER_S = 600.0
 
 GoldenOutcome = tuple[str | None, bool]
 """The failure or None, and whether trying again may help."""
+Route = Plan | str | None
+"""The plan that requests go by, why there is none, or None while another one may come."""
 Planned = tuple[Solution, Explanation] | str
 """What the planner found, or the sentence why there is nothing."""
 
@@ -44,6 +46,7 @@ class Hooks:
     """What the control flow needs done elsewhere; all on the loop's thread."""
 
     set_plan: Callable[[ModelId, Plan | None], None]
+    end_plan: Callable[[ModelId, str], None]
     keep_sessions: Callable[[frozenset[NodeId], frozenset[NodeId]], None]
     drop_model: Callable[[ModelId], None]
     check_golden: Callable[[Plan, Callable[[GoldenOutcome], None]], None]
@@ -78,7 +81,7 @@ class Control:
         self._hooks = hooks
         self._review_pending = False
         self._coordinator = Coordinator(me)
-        self._routed: dict[ModelId, Plan | None] = {}
+        self._routed: dict[ModelId, Route] = {}
         self._boots: dict[NodeId, BootId | None] = {}
         self._replaced_s: dict[PlanId, float] = {}
         self.lease = Lease()
@@ -109,12 +112,13 @@ class Control:
 
     def no_plan_reason(self, model_id: ModelId, name: str) -> str:
         """What a client is told while there is no plan."""
+        when = "any more" if isinstance(self._routed.get(model_id), str) else "yet"
         problem = self.problem_of(model_id)
-        return f"{name} has no plan yet: {problem or 'the mesh is getting it ready'}"
+        return f"{name} has no plan {when}: {problem or 'the mesh is getting it ready'}"
 
     def is_routed(self, model_id: ModelId) -> bool:
-        """Whether requests for the model flow: its live plan has all its nodes."""
-        return self._routed.get(model_id) is not None
+        """Whether requests for the model flow: its live plan has all its nodes and stages."""
+        return isinstance(self._routed.get(model_id), Plan)
 
     def review_soon(self) -> None:
         """Look at everything once the current burst of changes is over."""
@@ -264,12 +268,27 @@ class Control:
         self._hooks.keep_sessions(frozenset(self._roster.present), frozenset(reborn))
         for model_id, plan in self.adopted.items():
             if any(stage.node_id in reborn for stage in plan.stages):
-                self._hooks.set_plan(model_id, None)
-                self._routed[model_id] = None
-            usable = plan if is_healthy(plan, self._roster.present) else None
-            if model_id not in self._routed or self._routed[model_id] != usable:
-                self._routed[model_id] = usable
-                self._hooks.set_plan(model_id, usable)
+                self._set_route(model_id, None)
+            route = self._route_of(model_id, plan)
+            if model_id not in self._routed or self._routed[model_id] != route:
+                self._set_route(model_id, route)
+
+    def _set_route(self, model_id: ModelId, route: Route) -> None:
+        self._routed[model_id] = route
+        if isinstance(route, str):
+            self._hooks.end_plan(model_id, route)
+        else:
+            self._hooks.set_plan(model_id, route)
+
+    def _route_of(self, model_id: ModelId, plan: Plan) -> Route:
+        failed = broken(self._roster.view, plan)
+        if not failed:
+            return plan if is_healthy(plan, self._roster.present) else None
+        problem = self.problem_of(model_id)
+        # A coordinator that has not left them out has not looked for another plan yet.
+        if problem is None or not failed.keys() <= self.barred_from(model_id).keys():
+            return None
+        return f"the model has no plan any more: {problem}"
 
     def _publish(self) -> None:
         preparing = self._coordinator.preparing() if self.is_coordinator else ()

@@ -1,16 +1,23 @@
 """Where clients ask: each request message gets exactly one reply, an answer or an error."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from mesh.errors import BadTopicError, MeshError, OverloadedError, TooLargeError
-from mesh.ids import ModelId, NodeId
+from mesh.errors import (
+    BadTopicError,
+    MeshError,
+    OverloadedError,
+    SessionLostError,
+    TooLargeError,
+)
+from mesh.ids import ModelId, NodeId, SessionKey
 from mesh.model.tensor import LayerRange
 from mesh.node.dispatcher import Dispatcher
 from mesh.node.jobs import Jobs
 from mesh.node.loop import Loop
 from mesh.node.replies import Call, Replies
+from mesh.pipeline.classes import with_classes
 from mesh.pipeline.image import to_tensor
 from mesh.pipeline.request import Answer
 from mesh.store.manifest import ModelManifest
@@ -164,13 +171,26 @@ class Desk:
             timing=self._timing(answer),
         )
         self._worker.run(
-            lambda: _encode(response, binary=request.binary_output, limits=self._limits),
-            lambda outcome: self._was_encoded(call, request, outcome),
+            lambda: _encode(
+                response, manifest.labels, binary=request.binary_output, limits=self._limits
+            ),
+            lambda outcome: self._was_encoded(call, request, outcome, answer.session),
         )
 
-    def _was_encoded(self, call: Call, request: InferRequest, content: bytes | MeshError) -> None:
+    def _was_encoded(
+        self,
+        call: Call,
+        request: InferRequest,
+        content: bytes | MeshError,
+        session_key: SessionKey | None,
+    ) -> None:
         if isinstance(content, MeshError):
-            self._replies.refuse(call, refusal_of(content), request.id)
+            error = content
+            if session_key is not None:  # asked again, it would be another step
+                reason = f"a step was computed, but not answered: {content}"
+                self._dispatcher.lose_session(session_key, reason)
+                error = SessionLostError(f"{reason}. Begin a new session with session_start")
+            self._replies.refuse(call, refusal_of(error), request.id)
             return
         self._replies.say(
             call,
@@ -214,8 +234,12 @@ def _read(manifest: ModelManifest, message: Message, limits: PayloadLimits) -> I
     return parsed
 
 
-def _encode(response: InferResponse, *, binary: bool, limits: PayloadLimits) -> bytes:
+def _encode(
+    response: InferResponse, labels: Sequence[str], *, binary: bool, limits: PayloadLimits
+) -> bytes:
     """Raises: TooLargeError."""
+    if labels:
+        response = replace(response, outputs=with_classes(response.outputs, labels))
     content = oip_reply.encode_response(response, binary=binary)
     if len(content) > limits.max_payload_bytes:
         raise TooLargeError(

@@ -8,7 +8,7 @@ from functools import partial
 
 from mesh.config import Config
 from mesh.errors import MeshError, RemoteError
-from mesh.ids import ModelId, NodeId, RequestKey
+from mesh.ids import ModelId, NodeId, RequestKey, SessionKey
 from mesh.model.tensor import TensorSpec
 from mesh.node.loop import Loop
 from mesh.pipeline.gateway import Gateway
@@ -79,8 +79,12 @@ class Dispatcher:
     def set_plan(self, model_id: ModelId, plan: Plan | None) -> None:
         self._do(self._gateway.set_plan(model_id, plan, now_s=self._loop.now_s()))
 
-    def drop_model(self, model_id: ModelId, reason: str) -> None:
-        now_s = self._loop.now_s()
+    def end_plan(self, model_id: ModelId, reason: str) -> None:
+        """No plan can be used and none is on its way."""
+        self._do(self._gateway.end_plan(model_id, now_s=self._loop.now_s(), reason=reason))
+
+    def drop_model(self, model_id: ModelId) -> None:
+        now_s, reason = self._loop.now_s(), "the model was removed"
         self._do(self._sessions.drop_model(model_id, now_s=now_s, reason=reason))
         self._do(self._gateway.drop_model(model_id, now_s=now_s, reason=reason))
 
@@ -88,6 +92,10 @@ class Dispatcher:
         """Lose the sessions that have lost a node, and those that nobody goes on with."""
         now_s = self._loop.now_s()
         self._do(self._sessions.keep(present=present, reborn=reborn, now_s=now_s))
+
+    def lose_session(self, key: SessionKey, reason: str) -> None:
+        """A step of it was computed, but cannot be answered."""
+        self._do(self._sessions.lose(key, reason, now_s=self._loop.now_s()))
 
     def result(self, frame: Frame) -> None:
         """A RESULT or ERROR frame arrived."""

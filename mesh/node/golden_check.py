@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 
-from mesh.errors import MeshError
+from mesh.errors import MeshError, UnsupportedModelError
 from mesh.fleet.view import View
 from mesh.ids import NodeId
 from mesh.model.tensor import TensorSpec
@@ -11,6 +11,7 @@ from mesh.node.library import Library
 from mesh.node.roster import Roster
 from mesh.pipeline.request import Answer
 from mesh.runtime.golden import golden_inputs, outputs_match
+from mesh.store.manifest import Golden, ModelManifest
 from mesh.wire.documents import Plan
 
 TIMEOUT_S = 60.0
@@ -31,12 +32,10 @@ class GoldenCheck:
         try:
             manifest = self._library.manifest_of(plan.model_id)
             expected = self._library.golden_outputs(plan.model_id)
+            golden = _golden_of(manifest)
+            inputs = golden_inputs(manifest.inputs, golden.seed, draw=golden.draw)
         except MeshError as error:
             on_outcome((str(error), error.retryable))
-            return
-        golden = manifest.golden
-        if golden is None:
-            on_outcome((f"{manifest.name} has no recorded run: add it again", False))
             return
         exact = _kernel_classes(plan, self._roster.view) == {golden.kernel_class}
 
@@ -50,12 +49,19 @@ class GoldenCheck:
 
         self._dispatcher.ask(
             manifest.model_id,
-            _paired(manifest.inputs, golden_inputs(manifest.inputs, golden.seed)),
+            _paired(manifest.inputs, inputs),
             manifest.outputs,
             timeout_s=TIMEOUT_S,
             on_answer=judge,
             pinned=plan,
         )
+
+
+def _golden_of(manifest: ModelManifest) -> Golden:
+    """Raises: UnsupportedModelError."""
+    if manifest.golden is None:
+        raise UnsupportedModelError(f"{manifest.name} has no recorded run: add it again")
+    return manifest.golden
 
 
 def _paired(

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from mesh.wire.documents import MAX_TIME_S
+
 LOAD_S = 30.0
 """Starting Python, NumPy and the runtime from a cold SD card takes a Pi Zero 2 W several seconds."""
 INVOKE_S = 5.0
@@ -20,4 +22,4 @@ def load_deadline_s(slice_bytes: int) -> float:
 def invoke_deadline_s(runs_s: Sequence[float], *, planned_s: float, slice_bytes: int) -> float:
     """For one run, by the slowest of the last ones on this node, or by the plan where there is none."""
     usual_s = max(runs_s, default=planned_s)
-    return max(INVOKE_S, FACTOR * usual_s) + slice_bytes / DISK_BYTES_PER_S
+    return min(max(INVOKE_S, FACTOR * usual_s) + slice_bytes / DISK_BYTES_PER_S, MAX_TIME_S)

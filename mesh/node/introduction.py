@@ -13,15 +13,18 @@ from mesh.node import identity
 from mesh.runtime.port import Runtime
 from mesh.wire.documents import Activity, Advert, GatewayStats, Heartbeat, NodeState
 
+_MAX_WHY_CHARS = 200
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Doing:
-    """What this node is about at the moment."""
+    """What this node is about at the moment; `unfiltered` as `Runtime.unfiltered` says it."""
 
     state: NodeState
     lease: Lease
     activities: tuple[Activity, ...]
     gateway: tuple[GatewayStats, ...]
+    unfiltered: str = ""
 
 
 class Introduction:
@@ -97,6 +100,7 @@ class Introduction:
             throttled=status.throttled,
             activities=doing.activities,
             gateway=doing.gateway,
+            warnings=_warnings(doing),
         )
 
     def will(self) -> Heartbeat:
@@ -105,3 +109,14 @@ class Introduction:
 
     def _host(self) -> str:
         return identity.reachable_host(advertise=self._config.advertise, bind=self._config.bind)
+
+
+def _warnings(doing: Doing) -> tuple[str, ...]:
+    if not doing.unfiltered:
+        return ()
+    why = doing.unfiltered[:_MAX_WHY_CHARS]
+    sentence = (
+        f"interpreters run without a filter of system calls ({why}): add only models that you "
+        "trust, or run the node on a kernel with seccomp"
+    )
+    return (sentence,)

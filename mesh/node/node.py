@@ -249,6 +249,7 @@ class Node:
                 lease=self._control.lease,
                 activities=self._library.activities(),
                 gateway=self._dispatcher.stats(),
+                unfiltered=self._adapters.runtime.unfiltered(),
             )
         )
 
@@ -294,9 +295,8 @@ class Node:
         return Hooks(
             set_plan=self._dispatcher.set_plan,
             keep_sessions=self._dispatcher.keep_sessions,
-            drop_model=lambda model_id: self._dispatcher.drop_model(
-                model_id, "the model was removed"
-            ),
+            end_plan=self._dispatcher.end_plan,
+            drop_model=self._dispatcher.drop_model,
             check_golden=GoldenCheck(self._library, self._roster, self._dispatcher).check,
             served=self._library.served,
             plannable=self._library.plannable,

@@ -15,6 +15,9 @@ class OwnInterpreters:
     def __init__(self) -> None:
         self._of: dict[SessionKey, LoadedSlice] = {}
 
+    def __len__(self) -> int:
+        return len(self._of)
+
     @property
     def resident_bytes(self) -> int:
         return sum(one.resident_bytes for one in list(self._of.values()))

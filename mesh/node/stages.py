@@ -14,13 +14,17 @@ from mesh.fleet.reconcile import StageKey
 from mesh.ids import ModelId
 from mesh.model import Model, slice_pieces, stage_interface, stage_memory
 from mesh.model.tensor import LayerRange
-from mesh.node.hang import invoke_deadline_s, load_deadline_s
+from mesh.node.hang import load_deadline_s
 from mesh.node.held_stage import (
     HeldStage,
+    deadline_s,
     drop_session,
     interpreter_of,
     is_whole,
+    needs_fresh,
+    note_death,
     owner_of,
+    refill,
 )
 from mesh.node.loop import Loop
 from mesh.node.revival import Death, Quarantine, decide, remember
@@ -178,7 +182,8 @@ class Stages:
                 held.slice.close()
             with contextlib.suppress(OSError):  # `clean` removes it at the next start
                 path.unlink(missing_ok=True)
-            self._refuse_rest(held)
+            # After the report that it is over: what comes until then still joins the queue.
+            self._loop.post(lambda: self._refuse_rest(held))
 
     def _live(self, held: HeldStage, file: ModelFile, path: Path) -> None:
         """Load and run, again after a death, until the stage is let go or given up."""
@@ -195,7 +200,7 @@ class Stages:
             self._report(held, StageState.READY, resident_bytes=held.slice.resident_bytes)
             self._work_off(held, lambda: self._open(held, file, path))
         except ChildDiedError as error:  # while it was loaded: as little a verdict as later
-            _note_death(held, error)
+            note_death(held, error)
         except (MeshError, OSError) as error:
             return str(error)
         if held.slice is not None:
@@ -241,9 +246,10 @@ class Stages:
             elif not self._run(held, work):
                 self._report(held, StageState.LOADING)
                 return
-            if held.slice is None:  # somebody has it for himself
-                held.slice = load()
-                resident_bytes = held.slice.resident_bytes + held.own.resident_bytes
+            # Without a slice, somebody has it for himself.
+            fresh = refill(held, load) if held.slice is None and needs_fresh(work) else None
+            if fresh is not None:
+                resident_bytes = fresh.resident_bytes + held.own.resident_bytes
                 self._report(held, StageState.READY, resident_bytes=resident_bytes)
         held.closed.set()
 
@@ -254,7 +260,7 @@ class Stages:
         except MeshError as error:
             self._finish(held, work, refuse(work.frame, error))
             if isinstance(error, (ChildDiedError, ChildHungError)):
-                _note_death(held, error)
+                note_death(held, error)
                 return False
         finally:
             if work.frame.step is None:
@@ -266,7 +272,7 @@ class Stages:
         if is_late(work, now_s=self._loop.now_s()):
             return None, ()
         loaded = interpreter_of(held, work)
-        done = loaded.invoke(work.inputs, timeout_s=_deadline_s(held))
+        done = loaded.invoke(work.inputs, timeout_s=deadline_s(held))
         held.runs_s.append(done.compute_s)
         now_s = self._loop.now_s()
         parcel = forward(work, done.outputs, compute_s=done.compute_s, now_s=now_s)
@@ -333,13 +339,3 @@ def _status(plan: Plan, stage: int, state: StageState) -> StageStatus:
         stage=stage,
         state=state,
     )
-
-
-def _note_death(held: HeldStage, error: MeshError) -> None:
-    held.died_of = str(error)
-    _log.warning("stage %d: %s", held.role.stage, error)
-
-
-def _deadline_s(held: HeldStage) -> float:
-    planned_s = held.role.plan.stages[held.role.stage].compute_s
-    return invoke_deadline_s(held.runs_s, planned_s=planned_s, slice_bytes=held.slice_bytes)

@@ -21,7 +21,7 @@ from mesh.model.limits import model_limits
 from mesh.node.stages import ModelFile
 from mesh.node.thread_share import ThreadShare
 from mesh.planning.pieces import Pieces, pieces_of
-from mesh.runtime.golden import golden_inputs
+from mesh.runtime.golden import NEWEST_DRAW, golden_inputs
 from mesh.runtime.measuring import measure_model, version_refusals
 from mesh.runtime.port import Runtime
 from mesh.runtime.whole import WholeRun
@@ -230,7 +230,7 @@ class Workshop:
             timeout_s=GOLDEN_TIMEOUT_S,
         )
         try:
-            outputs = whole.step(golden_inputs(file.model.inputs, GOLDEN_SEED))
+            outputs = whole.step(golden_inputs(file.model.inputs, GOLDEN_SEED, draw=NEWEST_DRAW))
         finally:
             whole.close()
         return Golden(
@@ -238,6 +238,7 @@ class Workshop:
             seed=GOLDEN_SEED,
             sha256=self._store.write_golden(model_id, outputs),
             size_bytes=_size_bytes(self._store.golden_path(model_id)),
+            draw=NEWEST_DRAW,
         )
 
 

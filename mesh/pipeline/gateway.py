@@ -47,10 +47,10 @@ _DEADLY = frozenset({ChildDiedError.code, ChildHungError.code})
 
 @dataclass(slots=True, kw_only=True)
 class _Lane:
-    """One model's queue and window. `plan` is None while the live plan has a node missing."""
+    """One model's queue and window. Without a plan, requests are refused unless they `may_wait` for one."""
 
     plan: Plan | None = None
-    had_plan: bool = False
+    may_wait: bool = False
     waiting: deque[RequestKey] = field(default_factory=deque)
     in_flight: int = 0
     statistics: Statistics = field(default_factory=Statistics)
@@ -79,7 +79,7 @@ class Gateway:
     def submit(self, request: Request, *, now_s: float, no_plan_reason: str) -> list[Action]:
         """Take a request; the answer may be immediate (no plan, queue full)."""
         lane = self._lanes.get(request.model_id, _Lane())
-        if request.pinned is None and not lane.had_plan:
+        if request.pinned is None and not lane.may_wait:
             return [refuse(request, NoPlanError(no_plan_reason), now_s)]
         # A golden check passes a full queue: it is what lets the queue move again.
         if request.pinned is None and len(lane.waiting) >= self._max_queue:
@@ -91,16 +91,27 @@ class Gateway:
         return self._pump(lane, now_s)
 
     def set_plan(self, model_id: ModelId, plan: Plan | None, *, now_s: float) -> list[Action]:
-        """The live plan, or None while one of its nodes is missing: requests then wait.
+        """The live plan, or None while it cannot be used and another may come: requests then wait.
 
-        What was under way when a node went is sent again with the next plan.
+        What was under way when it went is sent again with the next plan.
         """
         lane = self._lanes.setdefault(model_id, _Lane())
         lane.plan = plan
-        lane.had_plan = lane.had_plan or plan is not None
+        lane.may_wait = lane.may_wait or plan is not None
         if plan is None:
             self._recall(lane, model_id)
         return self._pump(lane, now_s)
+
+    def end_plan(self, model_id: ModelId, *, now_s: float, reason: str) -> list[Action]:
+        """The live plan cannot be used and there is no other one: refuse what would wait for it."""
+        lane = self._lanes.setdefault(model_id, _Lane())
+        lane.plan, lane.may_wait = None, False
+        self._recall(lane, model_id)
+        actions: list[Action] = []
+        for key in list(lane.waiting):
+            if key in self._requests and self._requests[key].pinned is None:
+                actions += self.give_up(key, NoPlanError(reason), now_s=now_s)
+        return actions
 
     def drop_model(self, model_id: ModelId, *, now_s: float, reason: str) -> list[Action]:
         """The model was removed: refuse what waits and what is under way."""

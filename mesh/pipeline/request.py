@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from enum import Enum
 
-from mesh.ids import ModelId, NodeId, PlanId, RequestKey
+from mesh.ids import ModelId, NodeId, PlanId, RequestKey, SessionKey
 from mesh.model.tensor import TensorSpec
 from mesh.wire.documents import Plan
 from mesh.wire.frame import Frame, FrameTensor, SessionStep, StageTime
@@ -56,7 +56,7 @@ class Send:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """The one answer: outputs in the model's order, or why there are none."""
+    """The one answer: outputs in the model's order, or why there are none; `session` of a step."""
 
     key: RequestKey
     outputs: tuple[bytes | memoryview, ...] = ()
@@ -65,6 +65,7 @@ class Answer:
     timings: tuple[StageTime, ...] = ()
     total_s: float = 0.0
     attempts: int = 0
+    session: SessionKey | None = None
 
 
 Action = Send | Answer

@@ -115,6 +115,11 @@ class Sessions:
                 actions += self._lose(session, "a request of it waited until its deadline", now_s)
         return actions
 
+    def lose(self, key: SessionKey, reason: str, *, now_s: float) -> list[Action]:
+        """The answer to a step of it was lost; harmless when it is over."""
+        session = self._open.get(key)
+        return [] if session is None else self._lose(session, reason, now_s)
+
     def drop_model(self, model_id: ModelId, *, now_s: float, reason: str) -> list[Action]:
         """The model is not served any more."""
         gone = [session for session in self._open.values() if session.name[0] == model_id]
@@ -187,7 +192,7 @@ class Sessions:
             session.taken += 1
             if request.step.ends:
                 self._forget(session)
-            return [answer, *self._advance(session, now_s)]
+            return [replace(answer, session=session.key), *self._advance(session, now_s)]
         refusal = answer.refusal
         after = self._lose(session, refusal.message, now_s)
         if not _is_untouched(request, refusal):

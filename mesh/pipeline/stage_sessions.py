@@ -104,7 +104,6 @@ class StageSessions:
         if passing is None:
             passing = self._admit(step, now_s)
         if step.number > passing.next:
-            self.drop(step.key)
             raise SessionLostError(f"step {step.number} came where {passing.next} is the next one")
         if step.number < passing.next or passing.state is None:
             raise SessionLostError(f"step {step.number} came twice: it is not computed again")

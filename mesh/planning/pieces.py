@@ -15,9 +15,9 @@ MAX_PIECES = 96
 class PieceMemory:
     """What one runtime holds, in parts whose sum bounds what a stage takes.
 
-    `piece_bytes[i]` = weights and what is made of them; `stage_bytes` = the whole model's inner
-    activations at their peak, of which a stage has only its own. A stage's inputs and outputs come
-    on top twice: in its arena, and shared with the daemon.
+    `piece_bytes[i]` = weights, what is made of them, and explicit state; `stage_bytes` = the whole
+    model's inner activations at their peak, of which a stage has only its own. A stage's inputs and
+    outputs come on top twice: in its arena, and shared with the daemon.
     """
 
     piece_bytes: tuple[int, ...]
@@ -73,16 +73,24 @@ def pieces_of(model: Model, *, max_boundary_bytes: int) -> Pieces:
 def _memory(model: Model, boundaries: Sequence[int]) -> dict[str, PieceMemory]:
     ranges = [LayerRange(start=start, stop=stop) for start, stop in pairwise(boundaries)]
     pieces = [stage_memories(model, layers) for layers in ranges]
+    kept = [_state_bytes(model, layers) for layers in ranges]
     whole = stage_memories(model, LayerRange(start=0, stop=len(model.layers)))
     return {
         runtime: PieceMemory(
             piece_bytes=tuple(
-                one[runtime].weight_bytes + one[runtime].packed_bytes for one in pieces
+                one[runtime].weight_bytes + one[runtime].packed_bytes + state_bytes
+                for one, state_bytes in zip(pieces, kept, strict=True)
             ),
             stage_bytes=memory.arena_bytes - memory.shared_bytes + _spare_bytes(model, runtime),
         )
         for runtime, memory in whole.items()
     }
+
+
+def _state_bytes(model: Model, layers: LayerRange) -> int:
+    """Explicit state is an input and an output of its piece, though it crosses no boundary."""
+    pairs = stage_interface(model, layers).state
+    return 2 * sum(pair.input.size_bytes + pair.output.size_bytes for pair in pairs)
 
 
 def _spare_bytes(model: Model, runtime: str) -> int:

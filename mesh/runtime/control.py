@@ -5,6 +5,7 @@ one `Reply`. One message is one packet of a SOCK_SEQPACKET pair, so there is no 
 """
 
 import json
+import math
 import struct
 from dataclasses import dataclass
 from enum import Enum, IntEnum
@@ -111,5 +112,7 @@ def decode_reply(message: bytes) -> Reply:
         kind, compute_s = _REPLY.unpack_from(message)
     except struct.error as error:
         raise ValueError(f"a reply of {len(message)} bytes") from error
+    if not 0 <= compute_s < math.inf:
+        raise ValueError(f"a run of {compute_s} s")
     text = message[_REPLY.size :].decode("utf-8", "replace")
     return Reply(kind=ReplyKind(kind), compute_s=compute_s, text=text)

@@ -9,30 +9,46 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from mesh.errors import UnsupportedModelError
 from mesh.model.tensor import DataType, TensorSpec
 
+NEWEST_DRAW = 2
+"""How inputs are drawn. Runs recorded with draw 1, which knew 0 and 1 alone for INT16, are kept."""
 FLOAT_TOLERANCE = 1e-3
 """Of the largest expected magnitude. x86 against ARM differed by up to 1.3e-6, 2.14 against 2.3 by 3e-5."""
 INTEGER_TOLERANCE = 4
 """In quanta. x86 against ARM and 2.14 against 2.3 differed by up to 3."""
 
 _FLOATS = frozenset({DataType.FP16, DataType.FP32, DataType.FP64})
-_BYTES = frozenset({DataType.UINT8, DataType.INT8})
+_QUANTISED = {
+    1: frozenset({DataType.UINT8, DataType.INT8}),
+    2: frozenset({DataType.UINT8, DataType.INT8, DataType.INT16}),
+}
+"""By draw: what an activation may be. 16-bit activations with 8-bit weights are TFLite's 16x8 scheme."""
 
 
-def golden_inputs(specs: Sequence[TensorSpec], seed: int = 0) -> tuple[bytes, ...]:
-    """Raw little-endian tensors: floats uniform in [0, 1), 8-bit integers over their full range.
+def golden_inputs(
+    specs: Sequence[TensorSpec], seed: int = 0, *, draw: int = NEWEST_DRAW
+) -> tuple[bytes, ...]:
+    """Raw little-endian tensors: floats uniform in [0, 1), 8- and 16-bit activations over their range.
 
     Anything else may be an index or a mask, where only 0 and 1 are valid in nearly every model.
+
+    Raises: UnsupportedModelError for a draw that is not known yet.
     """
-    return tuple(_draw(place, spec, seed) for place, spec in enumerate(specs))
+    if draw not in _QUANTISED:
+        raise UnsupportedModelError(
+            f"the recorded run has inputs of draw {draw}, this node knows up to {NEWEST_DRAW}: "
+            "update it, or remove the model and add it again"
+        )
+    return tuple(_draw(place, spec, seed, _QUANTISED[draw]) for place, spec in enumerate(specs))
 
 
-def _draw(place: int, spec: TensorSpec, seed: int) -> bytes:
+def _draw(place: int, spec: TensorSpec, seed: int, quantised: frozenset[DataType]) -> bytes:
     count = spec.size_bytes // spec.data_type.itemsize_bytes
     raw = _random_bytes(f"mesh golden input {place}, seed {seed}", 2 * count)
-    if spec.data_type in _BYTES:
-        return raw[:count]
+    if spec.data_type in quantised:
+        return raw[: spec.size_bytes]
     halves = np.frombuffer(raw, "<u2")
     if spec.data_type in _FLOATS:
         # 11 bits are exact in every float type, FP16 included.

@@ -4,7 +4,6 @@ How the process is started and watched is `mesh.runtime.process`; which package 
 decided by `mesh.runtime.detect`.
 """
 
-import functools
 import logging
 import os
 import threading
@@ -62,8 +61,11 @@ class InterpreterSlice:
         except psutil.Error:
             return 0
 
-    def load(self, *, timeout_s: float) -> None:
-        """Have the process load its file, once, before the first `invoke`."""
+    def load(self, *, timeout_s: float) -> str:
+        """Have the process load its file, once, before the first `invoke`.
+
+        Returns why its system calls are not filtered, or "".
+        """
         name = Path(self._request.path).name
         reply = self._ask(encode_load(self._request), timeout_s, f"the loading of {name}")
         if reply.kind is ReplyKind.NO_MEMORY:
@@ -75,8 +77,7 @@ class InterpreterSlice:
             raise UnsupportedModelError(
                 f"the interpreter refuses {name}: {clean(reply.text)}",
             )
-        if reply.text:
-            _tell_unfiltered(clean(reply.text))
+        return clean(reply.text)
 
     def invoke(self, inputs: Sequence[bytes | memoryview], *, timeout_s: float) -> Invocation:
         buffers = check_sizes(inputs, self._request.inputs)
@@ -123,12 +124,6 @@ class InterpreterSlice:
             raise ChildDiedError(f"the interpreter's process answered nonsense: {error}") from error
 
 
-@functools.cache
-def _tell_unfiltered(why: str) -> None:
-    """Once: it is the same for every process."""
-    _LOG.warning("interpreters run without a filter of system calls (%s)", why)
-
-
 class InterpreterRuntime:
     """Starts one process for each slice."""
 
@@ -151,6 +146,7 @@ class InterpreterRuntime:
         self._free_bytes = free_bytes
         self._versions_folder = versions_folder
         self._versions: OperatorVersions | None = None
+        self._unfiltered = ""
 
     def info(self) -> RuntimeInfo:
         return self._info
@@ -160,6 +156,9 @@ class InterpreterRuntime:
             version, folder = self._info.version, self._versions_folder
             self._versions = operator_versions(self._package, version, folder)
         return self._versions
+
+    def unfiltered(self) -> str:
+        return self._unfiltered
 
     def load(
         self,
@@ -184,12 +183,17 @@ class InterpreterRuntime:
         )
         loaded = _start(request)
         try:
-            loaded.load(timeout_s=timeout_s)
+            self._note_filter(loaded.load(timeout_s=timeout_s))
         except BaseException:
             loaded.close()
             raise
         _LOG.debug("loaded %s in process %d", path.name, loaded.pid)
         return loaded
+
+    def _note_filter(self, unfiltered: str) -> None:
+        if unfiltered and not self._unfiltered:  # it is the same for every process
+            _LOG.warning("interpreters run without a filter of system calls (%s)", unfiltered)
+        self._unfiltered = unfiltered
 
 
 def _start(request: LoadRequest) -> InterpreterSlice:

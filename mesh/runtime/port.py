@@ -59,6 +59,10 @@ class Runtime(Protocol):
         """What it knows of each builtin operator; asked once. Raises: DeviceError."""
         ...
 
+    def unfiltered(self) -> str:
+        """Why its interpreters run without a filter of system calls; empty if they do not, or none ran."""
+        ...
+
     def load(
         self,
         path: Path,

@@ -22,6 +22,7 @@ from mesh.runtime.process import clean, describe_exit
 MAX_REPLY_BYTES = 16 << 20
 _READ_BYTES = 1 << 16
 _REAP_S = 5.0
+_MAX_SIZE = (1 << 31) - 1  # schema.fbs, Tensor.shape: [int]
 
 Shape = tuple[int, ...]
 
@@ -46,8 +47,9 @@ def infer_shapes(
 ) -> InferredShapes:
     """Resize all inputs, allocate once, run once on zeros, and read the shapes of `tensors` tensors.
 
-    `contents_of` are outputs of the file; `package` None is the first that is installed. Raises: UnsupportedModelError when the interpreter
-    refuses the file or the shapes, ChildDiedError, ChildHungError, DeviceError.
+    `contents_of` are outputs of the file; `package` None is the first that is installed. Raises:
+    UnsupportedModelError when the interpreter refuses the file or the shapes, ChildDiedError,
+    ChildHungError, DeviceError.
     """
     package = package or choose_package("auto", installed_version)
     request = {
@@ -71,20 +73,36 @@ def infer_shapes(
 def _inferred(
     reply: Mapping[str, object], tensors: int, contents_of: Sequence[int]
 ) -> InferredShapes:
+    """Raises: ChildDiedError; a process with damaged memory may say anything."""
     match reply:
         case {"shapes": list(shapes), "contents": list(contents)}:
             pass
         case _:
             shapes, contents = [], []
     if len(shapes) != tensors or len(contents) != len(contents_of):
-        raise ChildDiedError("the interpreter's process answered nonsense about the shapes")
-    return InferredShapes(
-        shapes=tuple(None if shape is None else tuple(map(int, shape)) for shape in shapes),
-        contents={
-            index: bytes.fromhex(str(content))
-            for index, content in zip(contents_of, contents, strict=True)
-        },
-    )
+        raise _nonsense()
+    try:
+        return InferredShapes(
+            shapes=tuple(None if shape is None else _sizes(shape) for shape in shapes),
+            contents={
+                index: bytes.fromhex(content)
+                for index, content in zip(contents_of, contents, strict=True)
+            },
+        )
+    except (TypeError, ValueError) as error:
+        raise _nonsense() from error
+
+
+def _sizes(shape: Sequence[object]) -> Shape:
+    """Raises: TypeError, ValueError."""
+    sizes = tuple(size for size in shape if isinstance(size, int) and 0 <= size <= _MAX_SIZE)
+    if len(sizes) != len(shape):
+        raise ValueError("no shape")
+    return sizes
+
+
+def _nonsense() -> ChildDiedError:
+    return ChildDiedError("the interpreter's process answered nonsense about the shapes")
 
 
 def _ask(request: bytes, timeout_s: float) -> dict[str, object]:
@@ -106,7 +124,7 @@ def _ask(request: bytes, timeout_s: float) -> dict[str, object]:
             "shapes; the file may be damaged"
         ) from error
     if not isinstance(reply, dict):
-        raise ChildDiedError("the interpreter's process answered nonsense about the shapes")
+        raise _nonsense()
     return reply
 
 

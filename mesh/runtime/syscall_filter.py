@@ -36,6 +36,15 @@ pidfd_open         434 434 434
 pidfd_getfd        438 438 438
 pidfd_send_signal  424 424 424
 
+shmget              29 194 307
+shmat               30 196 305
+shmctl              31 195 308
+semget              64 190 299
+semctl              66 191 300
+msgget              68 186 303
+msgctl              71 187 304
+mq_open            240 180 274
+
 io_uring_setup     425 425 425
 io_uring_enter     426 426 426
 io_uring_register  427 427 427
@@ -113,6 +122,10 @@ _OPEN_TO_WRITE = (
     0o1 | 0o2 | 0o100 | 0o1000
 )  # O_WRONLY, O_RDWR, O_CREAT, O_TRUNC: asm-generic/fcntl.h
 
+# fcntl(2), ioctl(2): who gets a signal when a descriptor is ready, and which; SIGKILL to anyone else
+_SIGNALLING = (8, 10, 15)  # F_SETOWN, F_SETSIG, F_SETOWN_EX: asm-generic/fcntl.h
+_OWNING = (0x8901, 0x8902)  # FIOSETOWN, SIOCSPGRP: asm-generic/sockios.h
+
 _INSTRUCTION = struct.Struct("=HBBI")
 
 
@@ -120,7 +133,7 @@ _INSTRUCTION = struct.Struct("=HBBI")
 class Abi:
     """One way to call the kernel: its AUDIT_ARCH number, and the calls that need a closer look.
 
-    `open` is None where only `openat` is there.
+    `open` is None where only `openat` is there; 32-bit ARM has two calls for `fcntl`.
     """
 
     audit: int
@@ -128,6 +141,8 @@ class Abi:
     clone: int
     open: int | None
     openat: int
+    fcntl: tuple[int, ...]
+    ioctl: int
     tgkill: int
     prlimit64: int
     seccomp: int
@@ -140,6 +155,8 @@ ABIS = {
         clone=56,
         open=2,
         openat=257,
+        fcntl=(72,),
+        ioctl=16,
         tgkill=234,
         prlimit64=302,
         seccomp=317,
@@ -150,6 +167,8 @@ ABIS = {
         clone=220,
         open=None,
         openat=56,
+        fcntl=(25,),
+        ioctl=29,
         tgkill=131,
         prlimit64=261,
         seccomp=277,
@@ -160,6 +179,8 @@ ABIS = {
         clone=120,
         open=5,
         openat=322,
+        fcntl=(55, 221),
+        ioctl=54,
         tgkill=268,
         prlimit64=369,
         seccomp=383,
@@ -195,6 +216,12 @@ def filter_program(abi: Abi, *, pid: int) -> bytes:
     steps += _if_bits(abi.openat, argument=2, bits=_OPEN_TO_WRITE)
     if abi.open is not None:
         steps += _if_bits(abi.open, argument=1, bits=_OPEN_TO_WRITE)
+    for number, requests in (
+        *((number, _SIGNALLING) for number in abi.fcntl),
+        (abi.ioctl, _OWNING),
+    ):
+        for request in requests:
+            steps += _if_equal(number, argument=1, value=request)
     steps += _unless_equal(abi.tgkill, argument=0, value=pid)
     steps += _unless_equal(abi.prlimit64, argument=0, value=0)
     return b"".join([*steps, _step(_RETURN, _ALLOW)])
@@ -220,6 +247,10 @@ def _unless_bits(number: int, *, argument: int, bits: int) -> list[bytes]:
 
 def _if_bits(number: int, *, argument: int, bits: int) -> list[bytes]:
     return _looked_at(number, argument, _step(_HAS_ANY_BIT, bits, no=1))
+
+
+def _if_equal(number: int, *, argument: int, value: int) -> list[bytes]:
+    return _looked_at(number, argument, _step(_EQUAL, value, no=1))
 
 
 def _unless_equal(number: int, *, argument: int, value: int) -> list[bytes]:

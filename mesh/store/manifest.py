@@ -62,18 +62,24 @@ class ImageOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Golden:
-    """A recorded run: inputs drawn from `seed`, outputs in the golden file of this size and hash."""
+    """A recorded run: inputs drawn from `seed`, outputs in the golden file of this size and hash.
+
+    `draw` is the way of drawing; what says none was recorded with the first.
+    """
 
     kernel_class: str
     seed: int
     sha256: str
     size_bytes: int
+    draw: int = 1
 
     def __post_init__(self) -> None:
         if not _SHA256.fullmatch(self.sha256):
             raise ValueError("a golden file's sha256 has 64 lower-case hexadecimal digits")
         if not 0 < self.size_bytes <= MAX_TENSOR_BYTES or not 0 <= self.seed < 2**63:
             raise ValueError("a golden file's size or seed is out of bounds")
+        if not 1 <= self.draw < 2**31:
+            raise ValueError("a golden file's draw is out of bounds")
         if not 0 < len(self.kernel_class) <= 256:
             raise ValueError("a golden file's kernel class must be named")
 

@@ -194,7 +194,13 @@ class LocalMesh:
         return Client(node.broker_url)
 
     def serve(
-        self, file: Path, name: str, *, split: int = 1, image: ImageWish | None = None
+        self,
+        file: Path,
+        name: str,
+        *,
+        split: int = 1,
+        image: ImageWish | None = None,
+        labels: tuple[str, ...] = (),
     ) -> ModelStatus:
         """Add a model at the first node; return when every node serves it in `split` stages or more."""
         node = next(iter(self.nodes.values()))
@@ -204,6 +210,7 @@ class LocalMesh:
                 name=name,
                 min_stages=split,
                 image=image,
+                labels=labels,
                 replace=True,
             )
             client.ask(Verb.MODEL_ADD, wish, AddModelReply, timeout_s=ADD_TIMEOUT_S)

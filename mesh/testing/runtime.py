@@ -115,6 +115,7 @@ class FakeRuntime:
         self.compute_s = compute_s
         self.versions = versions
         self.slices: list[FakeSlice] = []
+        self.why_unfiltered = ""
         self.next_load_error: MeshError | None = None
         self._info = RuntimeInfo(name="fake", version="1", kernel_class=kernel_class)
 
@@ -123,6 +124,9 @@ class FakeRuntime:
 
     def operator_versions(self) -> OperatorVersions:
         return self.versions
+
+    def unfiltered(self) -> str:
+        return self.why_unfiltered
 
     def load(
         self,

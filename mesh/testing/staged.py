@@ -66,7 +66,7 @@ class Staged:
                 raise ValueError(f"a stage receives {stage.interface.received}, not {list(held)}")
             held = _pass_on(stage, held)
             self.sent_bytes.append(sum(content.nbytes for content in held.values()))
-        return list(held.values())
+        return [held[spec.index] for spec in self._model.outputs]
 
 
 def _load(model: Model, layers: LayerRange, load: Load) -> _Stage:

@@ -19,6 +19,9 @@ _MAX_OPERATOR_VERSION = 255
 _MAX_REFUSED = 64
 _MAX_REASON_CHARS = 512
 MAX_BAR_CHARS = 512
+MAX_PROBLEM_CHARS = 2048
+_MAX_WARNINGS = 16
+_MAX_WARNING_CHARS = 512
 _PLAN_ID = re.compile(r"[0-9a-f]{16}")
 
 
@@ -114,6 +117,12 @@ class Heartbeat:
     activities: tuple[Activity, ...] = ()
     gateway: tuple[GatewayStats, ...] = ()
     warnings: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.warnings) > _MAX_WARNINGS:
+            raise ValueError(f"a node has at most {_MAX_WARNINGS} warnings")
+        if any(len(warning) > _MAX_WARNING_CHARS for warning in self.warnings):
+            raise ValueError(f"a warning has at most {_MAX_WARNING_CHARS} characters")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -64,13 +64,23 @@ class ImagePayload:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LikelyClass:
+    """One of the likeliest classes of an output; `value` is the output's own at `index`."""
+
+    index: int
+    label: str
+    value: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OutputTensor:
-    """One output as raw little-endian bytes."""
+    """One output as raw little-endian bytes; `classes`, the likeliest first, where they have labels."""
 
     name: str
     data_type: DataType
     shape: tuple[int, ...]
     data: bytes
+    classes: tuple[LikelyClass, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

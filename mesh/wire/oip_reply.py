@@ -1,14 +1,16 @@
-"""Writes and reads replies: Open Inference Protocol v2 with "status", "timing" and error codes added.
+"""Writes and reads replies: Open Inference Protocol v2 with "status", "classes", "timing" and error codes added.
 
 One reply looks like `{"id", "model_name", "model_version", "status": "ok", "outputs": [{"name",
-"datatype", "shape", "data"}], "timing"}`; in the binary form "data" is missing, each output has
-`parameters.binary_data_size` and the raw tensors follow the JSON in order. An error is `{"id",
+"datatype", "shape", "data"}][, "classes": {output: [{"index", "label", "value"}]}], "timing"}`; in
+the binary form "data" is missing, each output has `parameters.binary_data_size` and the raw tensors
+follow the JSON in order. An error is `{"id",
 "model_name", "status": "error", "error", "code", "retryable"[, "retry_after_ms"]}`.
 """
 
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from mesh.errors import MeshError, RemoteError, RequestError
@@ -19,6 +21,7 @@ from mesh.wire.infer import (
     CONTENT_OIP_BINARY,
     ErrorReply,
     InferResponse,
+    LikelyClass,
     OutputTensor,
     PayloadLimits,
     StageTiming,
@@ -29,6 +32,7 @@ MAX_MESSAGE_CHARS = 2000
 _MAX_OUTPUTS = 256
 _MAX_STAGES = 1024
 _MAX_DIMENSIONS = 16
+_MAX_CLASSES = 1024
 
 
 def encode_response(response: InferResponse, *, binary: bool) -> bytes:
@@ -42,6 +46,9 @@ def encode_response(response: InferResponse, *, binary: bool) -> bytes:
     }
     if response.id is None:
         del root["id"]
+    classes = {output.name: _classes(output) for output in response.outputs if output.classes}
+    if classes:
+        root["classes"] = classes
     if response.timing is not None:
         root["timing"] = _timing(response.timing)
     header = _dump(root)
@@ -117,6 +124,13 @@ def _output(output: OutputTensor, *, binary: bool) -> dict[str, Any]:
     return described | {"data": oip_values.to_list(output.data_type, output.data)}
 
 
+def _classes(output: OutputTensor) -> list[dict[str, Any]]:
+    return [
+        {"index": one.index, "label": one.label, "value": oip_values.to_json_number(one.value)}
+        for one in output.classes
+    ]
+
+
 def _timing(timing: Timing) -> dict[str, Any]:
     return {
         "total_ms": _ms(timing.total_s),
@@ -165,11 +179,12 @@ def _parse_ok(root: Mapping[str, Any], tail: memoryview) -> InferResponse:
     if root.get("status", "ok") != "ok":
         raise ValueError("its status is neither ok nor error")
     timing = root.get("timing")
+    outputs = _parse_outputs(_items(root["outputs"], _MAX_OUTPUTS), tail)
     return InferResponse(
         id=_optional_text(root.get("id")),
         model_name=_text(root["model_name"]),
         model_version=_text(root.get("model_version", "")),
-        outputs=_parse_outputs(_items(root["outputs"], _MAX_OUTPUTS), tail),
+        outputs=_with_classes(outputs, root.get("classes", {})),
         timing=None if timing is None else _parse_timing(timing),
     )
 
@@ -190,6 +205,26 @@ def _parse_outputs(items: Sequence[Any], tail: memoryview) -> tuple[OutputTensor
     if len(tail) > 2 or bytes(tail).strip(b"\r\n"):
         raise ValueError("bytes follow its end")
     return tuple(outputs)
+
+
+def _with_classes(outputs: tuple[OutputTensor, ...], raw: Any) -> tuple[OutputTensor, ...]:
+    if not isinstance(raw, dict):
+        raise TypeError("classes by output are expected")
+    return tuple(
+        replace(output, classes=_parse_classes(raw[output.name])) if output.name in raw else output
+        for output in outputs
+    )
+
+
+def _parse_classes(raw: Any) -> tuple[LikelyClass, ...]:
+    return tuple(
+        LikelyClass(
+            index=_shape([item["index"]])[0],
+            label=_text(item["label"]),
+            value=oip_values.from_json_number(item["value"]),
+        )
+        for item in _items(raw, _MAX_CLASSES)
+    )
 
 
 def _parse_timing(raw: Any) -> Timing:

@@ -47,6 +47,21 @@ def to_list(data_type: DataType, data: bytes | memoryview) -> list[Any]:
     return numbers
 
 
+def to_json_number(number: float) -> float | str:
+    """One number as `to_list` has it."""
+    return number if math.isfinite(number) else _spelled(number)
+
+
+def from_json_number(raw: Any) -> float:
+    """Read what `to_json_number` wrote. Raises: ValueError."""
+    if type(raw) is str and raw in _NON_FINITE:
+        return _NON_FINITE[raw]
+    if type(raw) not in (int, float):
+        raise ValueError("a number is expected")
+    number: float = raw
+    return number
+
+
 def _spelled(number: float) -> str:
     if math.isnan(number):
         return "NaN"

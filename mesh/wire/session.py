@@ -31,9 +31,9 @@ def of_properties(properties: UserProperties) -> SessionUse | None:
 
 
 def as_json(use: SessionUse) -> dict[str, Any]:
-    """The members of a request, those that say something."""
+    """The members of a request, those that say something. Raises: BadPayloadError."""
     marks = {_START: use.starts, _END: use.ends}
-    return {_NAME: use.name} | {name: True for name, is_set in marks.items() if is_set}
+    return {_NAME: check_name(use.name)} | {name: True for name, is_set in marks.items() if is_set}
 
 
 def as_properties(use: SessionUse) -> tuple[tuple[str, str], ...]:
@@ -47,6 +47,8 @@ def check_name(name: Any, *, error: type[Exception] = BadPayloadError) -> str:
     """Return a name that a session may have. Raises: `error`."""
     if not isinstance(name, str) or not 0 < len(name) <= MAX_NAME_CHARS:
         raise error(f'"{_NAME}" must be a text of 1 to {MAX_NAME_CHARS} characters')
+    if any("\ud800" <= character <= "\udfff" for character in name):
+        raise error(f'"{_NAME}" has half a character (a lone surrogate): send whole ones')
     return name
 
 

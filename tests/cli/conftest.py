@@ -292,7 +292,13 @@ class FakeMesh:
 
 def _as_response(answer: Answer) -> InferResponse:
     outputs = tuple(
-        OutputTensor(name=name, data_type=DataType.FP32, shape=array.shape, data=array.tobytes())
+        OutputTensor(
+            name=name,
+            data_type=DataType.FP32,
+            shape=array.shape,
+            data=array.tobytes(),
+            classes=answer.classes.get(name, ()),
+        )
         for name, array in answer.outputs.items()
     )
     return InferResponse(

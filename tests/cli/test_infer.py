@@ -11,7 +11,7 @@ import pytest
 from mesh.cli.infer_request import write_arrays
 from mesh.client import Answer
 from mesh.errors import OverloadedError, SessionLostError
-from mesh.wire.infer import SessionUse
+from mesh.wire.infer import LikelyClass, SessionUse
 
 PNG, JPEG = b"\x89PNG\r\n\x1a\n....", b"\xff\xd8\xff...."
 
@@ -93,9 +93,40 @@ def test_labels(cli: Any, tmp_path: Path) -> None:
     assert "emu" not in cli.out
 
 
+@pytest.fixture
+def named(answer: Answer) -> Answer:
+    return replace(
+        answer, classes={"scores": (LikelyClass(index=1, label="dog", value=0.6000000238418579),)}
+    )
+
+
+@pytest.mark.parametrize("words", [["--random"], ["--raw", "FILE"]])
+def test_the_names_kept_with_the_model(
+    words: list[str], cli: Any, file: Path, named: Answer
+) -> None:
+    cli.mesh.answers = lambda _count: named
+    file.write_bytes(b"12")
+    words = [str(file) if word == "FILE" else word for word in words]
+    assert cli.run("infer", "pose", *words) == 0
+    assert "      1    0.6  dog\n" in cli.out
+    assert cli.run("infer", "pose", *words, "--top", "1", "--json") == 0
+    assert json.loads(cli.out)["classes"] == {
+        "scores": [{"index": 1, "label": "dog", "value": 0.6000000238418579}]
+    }
+
+
+def test_only_the_classes_of_outputs_that_are_shown(cli: Any, file: Path, named: Answer) -> None:
+    both = replace(named, outputs={**named.outputs, "boxes": np.zeros(2, np.float32)})
+    cli.mesh.answers = lambda _count: both
+    file.write_bytes(b"12")
+    assert cli.run("infer", "pose", "--raw", str(file), "--output", "boxes", "--json") == 0
+    assert json.loads(cli.out)["classes"] == {}
+
+
 def test_as_json(cli: Any) -> None:
     assert cli.run("infer", "pose", "--random", "--json") == 0
     found = json.loads(cli.out)
+    assert found["classes"] == {}
     assert (found["schema_version"], found["status"]) == (1, "ok")
     assert (found["model_name"], found["model_version"]) == ("pose", "90cbd402aaaa")
     assert found["outputs"][0]["shape"] == [1, 4]
@@ -140,6 +171,12 @@ def test_a_sequence_is_one_session_of_its_steps(cli: Any, file: Path, tmp_path: 
     assert len({use.name for use in cli.mesh.sessions}) == 1
     with np.load(saved) as found:
         assert found["scores"].shape == (3, 1, 4)
+
+
+def test_the_steps_of_a_sequence_name_no_classes(cli: Any, named: Answer) -> None:
+    cli.mesh.answers = lambda _count: named
+    assert cli.run("infer", "pose", "--random", "--sequence", "--count", "2", "--json") == 0
+    assert json.loads(cli.out)["classes"] == {}
 
 
 def test_a_random_sequence_is_drawn_anew_for_each_step(cli: Any) -> None:

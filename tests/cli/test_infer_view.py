@@ -8,8 +8,9 @@ import pytest
 
 from mesh.cli.canvas import Canvas
 from mesh.cli.infer_load import Load
-from mesh.cli.infer_view import likeliest, outputs_as_json, render
+from mesh.cli.infer_view import classes_as_json, classes_shown, outputs_as_json, render
 from mesh.client import Answer
+from mesh.wire.infer import LikelyClass
 
 ONE = Load(
     count=1,
@@ -81,11 +82,60 @@ def test_all_sorts_of_outputs(array: Any, expected: str) -> None:
     assert expected in render(strange, ONE, Canvas(), labels=(), top=3)
 
 
-def test_only_plain_vectors_have_classes() -> None:
-    assert likeliest(np.zeros((2, 2)), 5, ()) == []
-    assert likeliest(np.array([True, False]), 5, ()) == []
-    assert likeliest(np.array([3], np.uint8), 5, ()) == []
-    assert likeliest(np.array([[1, 3, 3]], np.uint8), 2, ()) == [(1, 3.0, None), (2, 3.0, None)]
+@pytest.mark.parametrize(
+    ("array", "expected"),
+    [
+        (np.zeros((2, 2)), {}),
+        (np.array([True, False]), {}),
+        (np.array([3], np.uint8), {}),
+        (np.array([[1, 3, 3]], np.uint8), {"x": [(1, 3, None), (2, 3, None)]}),
+        (np.array([np.nan, 1.0]), {"x": [(1, 1.0, None)]}),
+    ],
+)
+def test_only_plain_vectors_have_classes(array: Any, expected: Any) -> None:
+    strange = Answer(outputs={"x": array}, timing=None, model_version="1")
+    assert classes_shown(strange, labels=(), top=2) == expected
+
+
+@pytest.fixture
+def named(answer: Answer) -> Answer:
+    """An answer that names the two likeliest of its four classes."""
+    value = answer.outputs["scores"][0]
+    likely = tuple(
+        LikelyClass(index=i, label=label, value=float(value[i]))
+        for i, label in ((1, "hund\x1b"), (2, "emu"))
+    )
+    return replace(answer, classes={"scores": likely})
+
+
+def test_the_names_of_the_answer_are_shown_unasked(named: Answer) -> None:
+    text = render(named, ONE, Canvas(), labels=("too", "few"), top=2)
+    expected = "  CLASS  VALUE  LABEL\n      1    0.6  hund\n      2   0.25  emu\n\n"
+    assert expected in text
+    assert "the answer names" not in text
+    assert "  hund\n" in render(named, ONE, Canvas(), labels=(), top=None)
+
+
+def test_given_labels_go_before_those_of_the_answer(named: Answer) -> None:
+    assert render(named, ONE, Canvas(), labels=LABELS, top=None) == WHOLE
+
+
+def test_more_than_the_answer_names_are_shown_without_names(named: Answer) -> None:
+    assert (
+        "      2   0.25  emu\n"
+        "      0    0.1\n"
+        "  the answer names the 2 likeliest: give --labels FILE to name all\n"
+    ) in render(named, ONE, Canvas(), labels=(), top=3)
+
+
+def test_classes_for_programs(named: Answer) -> None:
+    shown = classes_shown(named, labels=(), top=3)
+    assert [(one["index"], one["label"]) for one in classes_as_json(shown)["scores"]] == [
+        (1, "hund\x1b"),
+        (2, "emu"),
+        (0, None),
+    ]
+    assert classes_as_json(shown)["scores"][0]["value"] == float(np.float32(0.6))
 
 
 def test_outputs_for_programs() -> None:

@@ -13,6 +13,7 @@ from mesh.model import Limits, cut_points, read_model, weight_bytes
 from mesh.model.tensor import LayerRange
 from mesh.testing.model_builder import ModelBuilder
 from mesh.testing.models import residual_cnn, tiny_dense
+from mesh.testing.sequence_models import running_total
 
 PAGE = (Path(__file__).parents[2] / "docs" / "inspect.md").read_text(encoding="utf-8")
 
@@ -93,9 +94,17 @@ def test_what_cannot_be_cut_and_why() -> None:
     builder.operator("RELU", [y], [z])
     found = inspected(builder.build({"x": x}, {"z": z}))
 
-    assert [(one.first, one.last) for one in found.uncuttable] == [(1, 2)]
-    assert "'shape' crosses, and decides the shape" in found.uncuttable[0].reason
-    assert [boundary.layer for boundary in found.legal_cuts] == [3]
+    assert [(one.first, one.last) for one in found.uncuttable] == [(1, 3)]
+    assert "'shape' decides the shape of others" in found.uncuttable[0].reason
+    assert found.legal_cuts == ()
+    assert "`mesh model add` makes it a constant" in (found.uncuttable_reason or "")
+
+
+def test_what_can_be_cut_in_part() -> None:
+    found = inspected(running_total())
+
+    assert "share variable 'total'" in found.uncuttable[0].reason
+    assert len(found.legal_cuts) == 3
     assert found.uncuttable_reason is None
 
 

@@ -104,6 +104,20 @@ def test_labels_come_from_the_metadata_unless_told(sample_model: Any, tmp_path: 
     assert offer(tmp_path / "x.tflite", content, labels_path=given).labels == ("L", "R")
 
 
+@pytest.mark.parametrize(("count", "is_told"), [(1, True), (9, True), (10, False), (11, True)])
+def test_labels_that_fit_no_output_are_told(count: int, is_told: bool, tmp_path: Path) -> None:
+    labels = tmp_path / "labels.txt"
+    labels.write_text("".join(f"class {i}\n" for i in range(count)))
+    content = residual_cnn("float32", blocks=1)
+    found = offer(tmp_path / "x.tflite", content, labels_path=labels)
+    assert len(found.labels) == count
+    expected = (
+        f"answers will name no classes: there are {count} labels, but no output is a vector of two "
+        "or more values, one for each (the first: scores [1, 10], boxes [1, 256, 4])"
+    )
+    assert found.notes == ((expected,) if is_told else ())
+
+
 def test_metadata_that_cannot_be_read_is_passed_over(tmp_path: Path) -> None:
     builder = ModelBuilder()
     x, y = builder.tensor("x", (1, 4)), builder.tensor("y", (1, 4))

@@ -16,6 +16,7 @@ from mesh.wire.infer import (
     CONTENT_OIP_BINARY,
     InferRequest,
     InferResponse,
+    LikelyClass,
     OutputTensor,
     PayloadLimits,
 )
@@ -56,6 +57,18 @@ def test_any_tensor_comes_back_exactly(array: npt.NDArray[Any]) -> None:
     assert answer.outputs["y"].shape == array.shape
     assert answer.outputs["y"].tobytes() == array.tobytes()
     assert not answer.outputs["y"].flags.writeable
+
+
+def test_the_likeliest_classes_come_by_output() -> None:
+    likely = (LikelyClass(index=1, label="cat", value=3),)
+    outputs = tuple(
+        OutputTensor(name=name, data_type=DataType.UINT8, shape=(2,), data=b"\1\3", classes=classes)
+        for name, classes in (("scores", likely), ("others", ()))
+    )
+    response = InferResponse(id="1", model_name="m", model_version="v", outputs=outputs)
+    heard = parse_response(encode_response(response, binary=True), PayloadLimits())
+    assert isinstance(heard, InferResponse)
+    assert as_answer(heard).classes == {"scores": likely}
 
 
 def test_a_node_understands_it() -> None:

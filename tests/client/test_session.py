@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from mesh.client import Client
+from mesh.client.arrays import Answer
+from mesh.client.session import Session
 from mesh.errors import NoPlanError, SessionLostError, UnknownSessionError, WrongShapeError
 from mesh.testing.bus import MemoryNetwork
 from mesh.wire import oip_json, oip_reply
@@ -114,6 +116,40 @@ def test_a_step_whose_answer_never_came_loses_it(client: Client, node: Any) -> N
         session.infer(ONES)
     with pytest.raises(SessionLostError, match="is lost"):
         session.infer(ONES)
+
+
+def test_an_answer_that_cannot_be_read_loses_it(client: Client, node: Any) -> None:
+    """The step was taken: asked again, it would be another one."""
+    session = client.session("m")
+    session.infer(ONES)
+    node.reply_of = lambda _message: b"no JSON"
+    with pytest.raises(SessionLostError, match="may be lost"):
+        session.infer(ONES)
+
+
+def test_a_step_that_was_interrupted_loses_it() -> None:
+    steps = Interrupted()
+    session = Session(steps, "m", timeout_s=1.0)
+    session.infer(ONES)
+    steps.by = KeyboardInterrupt()
+    with pytest.raises(KeyboardInterrupt):
+        session.infer(ONES)
+    with pytest.raises(SessionLostError, match="is lost"):
+        session.infer(ONES)
+
+
+class Interrupted:
+    """Answers, until somebody presses Ctrl-C."""
+
+    by: BaseException | None = None
+
+    def infer(self, *_args: Any, **_kwargs: Any) -> Answer:
+        if self.by is not None:
+            raise self.by
+        return Answer(outputs={}, timing=None, model_version="1")
+
+    def end_session(self, *_args: Any, **_kwargs: Any) -> None:
+        raise AssertionError("a lost session is not ended")
 
 
 def test_a_ready_made_payload_has_its_session_beside_it(client: Client, node: Any) -> None:

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as generated
 
-_RANDOM = {"MULTINOMIAL", "RANDOM_STANDARD_NORMAL", "RANDOM_UNIFORM"}
 _CARRIED_METADATA = {b"reduced_precision_support"}
 _STATE_METADATA = b"edge_mesh.state"
 _NAMES = {
@@ -57,7 +56,7 @@ class Oracle:
         needed = self._needed()
         varying = set(self._inputs)
         for at in needed:
-            if self._name(at) in _RANDOM or varying & set(self._reads(at)):
+            if varying & set(self._reads(at)):
                 varying |= set(self._makes(at))
         self._varying = varying
         self.layers = [at for at in needed if set(self._makes(at)) <= varying]

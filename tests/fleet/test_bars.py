@@ -41,3 +41,8 @@ def test_doing_well_for_as_long_as_the_bar_was_makes_up_for_it() -> None:
 def test_who_is_still_barred(ready: set[NodeId], now_s: float, barred: set[NodeId]) -> None:
     bars = bar({A: "x", B: "y"}, {}, now_s=0.0)
     assert set(still_barred(bars, ready, now_s=now_s)) == barred
+
+
+def test_it_tells_for_how_long_and_why() -> None:
+    one = Bar(why="quarantined", since_s=0.0, until_s=BAR_S)
+    assert str(one) == "left out for 5 min: quarantined"

@@ -24,7 +24,9 @@ from mesh.fleet.view import NodeView, View
 from mesh.ids import BootId, Epoch, ModelId, NodeId, PlanId
 from mesh.planning import explain, solve
 from mesh.planning.pieces import PieceMemory, Pieces
+from mesh.wire import codec
 from mesh.wire.documents import (
+    MAX_PROBLEM_CHARS,
     Advert,
     CapabilityDocument,
     HoldingsDocument,
@@ -414,8 +416,18 @@ def test_a_node_whose_stage_never_loads_is_barred() -> None:
 
 def test_when_all_are_barred_the_sentence_has_their_own_words() -> None:
     fleet = a_fleet(a=Board(name="ann", breaks=True)).run()
-    assert fleet.problem == "no node can run it: ann: no memory left"
+    assert fleet.problem == "no node can run it: ann: left out for 5 min: no memory left"
     assert fleet.solved == 1
+
+
+def test_a_long_story_is_cut_to_what_a_document_takes() -> None:
+    """Longer, and the others could not read any of this node's plans."""
+    boards = {letter: Board(name=letter * 2000, breaks=True) for letter in "abc"}
+    fleet = a_fleet(**boards).run()
+    problems = fleet.coordinator.problems()
+    assert [len(one.reason) for one in problems] == [MAX_PROBLEM_CHARS]
+    said = PlansDocument(lease_term=1, plans=(), problems=problems)
+    assert codec.decode(PlansDocument, codec.encode(said), max_bytes=1 << 20) == said
 
 
 def test_a_barred_node_that_went_and_came_back_has_a_clean_sheet() -> None:

@@ -25,6 +25,7 @@ def test_every_operator_of_the_schema_is_listed_or_refused() -> None:
         _operator("ADD", (0, 1)),
         _operator("CONV_2D", (0, 1, -1)),
         _operator("CONCATENATION", (0, 1, 2, 3)),
+        _operator("SVDF", (0, 1, 2, -1, 4)),
         _operator("ASSIGN_VARIABLE", (0, 1), ()),
         _operator("CUSTOM:Anything", ()),
     ],
@@ -41,6 +42,8 @@ def test_what_a_kernel_needs_is_there(operator: Operator) -> None:
         (_operator("STRIDED_SLICE", (0, 1, 2)), "it needs 4 and 1"),
         (_operator("ADD", (0, -1)), r"3 \(ADD\) leaves out input 1, which it needs"),
         (_operator("CONV_2D", (-1, 1, 2)), "leaves out input 0"),
+        (_operator("FULLY_CONNECTED", (0, -1)), "leaves out input 1"),
+        (_operator("TRANSPOSE_CONV", (0, 1, -1)), "leaves out input 2"),
     ],
 )
 def test_what_a_kernel_lacks_is_damage(operator: Operator, message: str) -> None:

@@ -69,6 +69,15 @@ def test_what_is_too_large_is_refused() -> None:
         find_archive(memoryview(_packed({f"{i}": b"" for i in range(MAX_FILES + 1)})))
 
 
+def test_what_is_packed_into_too_much_is_refused_unread() -> None:
+    file = bytearray(_packed({"stuffed": bytes(MAX_FILE_BYTES + 1)}))
+    entry = file.rindex(b"PK\x01\x02")
+    struct.pack_into("<I", file, entry + 24, 100)  # APPNOTE.TXT 4.3.12: its size when unpacked
+
+    with pytest.raises(ModelError, match=f"has {MAX_FILE_BYTES + 1} bytes; the limit is"):
+        _found(bytes(file)).read("stuffed")
+
+
 def test_a_file_larger_than_it_says_is_damage() -> None:
     file = bytearray(_packed({"bomb": bytes(1 << 20)}))
     sizes = struct.pack("<I", 1 << 20)

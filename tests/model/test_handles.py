@@ -1,9 +1,10 @@
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from mesh.errors import MeshError
-from mesh.model.handles import Handles, find_handles
+from mesh.model.handles import Handles, check_kinds, find_handles
 from mesh.model.model import Operator, Tensor
 from mesh.model.table import Table, make_table
 
@@ -106,3 +107,26 @@ def test_readers_of_a_variable_tensor_share_it() -> None:
 def test_handles_of_unknown_origin_or_use_are_refused(steps: list[Step], message: str) -> None:
     with pytest.raises(MeshError, match=message):
         _find(*steps)
+
+
+def _uses(*shapes: tuple[int, ...]) -> list[tuple[list[Operator], list[Tensor], Handles]]:
+    """A variable that is read in the first shape, and written in the others by a subgraph each."""
+    names = ("READ_VARIABLE", *(["ASSIGN_VARIABLE"] * (len(shapes) - 1)))
+    return [
+        (
+            [Operator(index=0, name=name, version=1, inputs=(2, 0), outputs=(0,))],
+            [replace(_TENSORS[0], shape=shape)],
+            {0: frozenset({"variable 'v'"})},
+        )
+        for name, shape in zip(names, shapes, strict=True)
+    ]
+
+
+def test_a_variable_has_one_shape() -> None:
+    check_kinds(_uses((1, 16), (1, 16), (1, 16)))
+
+
+@pytest.mark.parametrize("shapes", [((1, 16), (1, 1)), ((1, 16), (1, 16), (16,))])
+def test_a_variable_of_two_shapes_is_refused(shapes: tuple[tuple[int, ...], ...]) -> None:
+    with pytest.raises(MeshError, match=r"\(ASSIGN_VARIABLE\) uses variable 'v' as FLOAT32 \["):
+        check_kinds(_uses(*shapes))

@@ -71,6 +71,22 @@ def _without_content(builder: ModelBuilder) -> None:
     builder.operator("ASSIGN_VARIABLE", [_handle(builder, "a"), empty], [])
 
 
+def _of_another(builder: ModelBuilder) -> None:
+    """The first value of "a" is that of "b"."""
+    _set(builder, "b", 2.0)
+    value = builder.tensor("value", (1, 4))
+    builder.operator("READ_VARIABLE", [_handle(builder, "b")], [value])
+    builder.operator("ASSIGN_VARIABLE", [_handle(builder, "a"), value], [])
+
+
+def _of_chance(builder: ModelBuilder) -> None:
+    shape = builder.constant("shape", np.array([1, 4], np.int32))
+    value = builder.tensor("value", (1, 4))
+    builder.operator("RANDOM_UNIFORM", [shape], [value], make_table("RandomOptions"))
+    for name in ("a", "b"):
+        builder.operator("ASSIGN_VARIABLE", [_handle(builder, name), value], [])
+
+
 @pytest.mark.parametrize(
     ("file", "message"),
     [
@@ -80,6 +96,8 @@ def _without_content(builder: ModelBuilder) -> None:
         (_two_totals(_call_again), "runs a subgraph that runs another"),
         (_two_totals(_branch), r"\(IF\) runs other subgraphs"),
         (_two_totals(_without_content), "'empty' has 0 bytes of 16"),
+        (_two_totals(_of_another), "sets hidden state from what READ_VARIABLE gives"),
+        (_two_totals(_of_chance), r"\(RANDOM_UNIFORM\) draws random numbers"),
     ],
 )
 def test_initialisers_that_a_slice_cannot_carry_are_refused(file: bytes, message: str) -> None:

@@ -9,7 +9,7 @@ from mesh.model.encoder import encode
 from mesh.model.limits import Limits
 from mesh.model.model import Operator, Tensor
 from mesh.model.requantised import check_scales
-from mesh.model.table import Table, make_table
+from mesh.model.table import Table, Value, make_table
 from mesh.testing.models import residual_cnn
 
 
@@ -60,3 +60,26 @@ def test_the_reader_refuses_what_makes_both_runtimes_abort() -> None:
 
     with pytest.raises(InvalidModelError, match=r"'block0/pointwise' has no scale.*CONV_2D"):
         read_model(encode(root.replace(subgraphs=(subgraph.replace(tensors=tensors),))))
+
+
+class _Counted(dict[str, Value]):
+    """Counts how often a field is looked up."""
+
+    looked_up = 0
+
+    def get(self, *arguments: Any) -> Any:
+        self.looked_up += 1
+        return super().get(*arguments)
+
+
+def test_scales_that_many_operators_share_are_read_once() -> None:
+    """A file of 5 MB could otherwise take minutes to read."""
+    quantization = make_table("QuantizationParameters", scale=[1.0])
+    counted = _Counted(quantization=quantization)
+    operators = [
+        Operator(index=at, name="CONV_2D", version=1, inputs=(0,), outputs=(0,)) for at in range(9)
+    ]
+
+    check_scales(operators, [_tensor(0, "INT8")], [Table("Tensor", counted)])
+
+    assert counted.looked_up == 1

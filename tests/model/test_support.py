@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mesh.errors import InvalidModelError, UnsupportedModelError
-from mesh.model import read_model
+from mesh.model import read_model, support
 from mesh.model.model import Operator, Tensor
 from mesh.model.support import check_computed, check_constants, check_operators, check_tensors
 from mesh.model.table import make_table
@@ -29,6 +29,7 @@ def _tensor(**changes: Any) -> Tensor:
         ("WHILE", {}, "control flow"),
         ("DELEGATE", {}, "put there by a delegate"),
         ("WHERE", {}, "size depends on values"),
+        ("RANDOM_UNIFORM", {}, "draws random numbers"),
         ("ADD", {"custom_options": b"x"}, "options of a custom operator"),
         ("ADD", {"large_custom_options_offset": 9}, "options of a custom operator"),
     ],
@@ -109,6 +110,17 @@ def _check_texts(content: memoryview) -> None:
 
 def test_texts_lie_within_their_constant() -> None:
     _check_texts(_texts(b"cat", b"dog"))
+
+
+def test_texts_that_tensors_share_are_followed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file of some MB could otherwise take minutes to read."""
+    followed: list[Tensor] = []
+    monkeypatch.setattr(support, "_check_strings", lambda tensor, _: followed.append(tensor))
+    tensors = [_tensor(type_name="STRING", size_bytes=0)] * 9
+
+    check_constants(tensors, [make_table("Tensor")], [None, _texts(b"cat", b"dog")])
+
+    assert len(followed) == 1
 
 
 @pytest.mark.parametrize(

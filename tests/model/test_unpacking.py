@@ -1,15 +1,16 @@
+import contextlib
 from typing import Any
 
 import pytest
 
-from mesh.errors import InvalidModelError
+from mesh.errors import InvalidModelError, UnsupportedModelError
 from mesh.model import read_model
 from mesh.model.decoder import decode
 from mesh.model.encoder import encode
 from mesh.model.limits import Limits
 from mesh.model.model import Operator, Tensor
 from mesh.model.table import make_table
-from mesh.model.unpacking import check_unpacking
+from mesh.model.unpacking import check_not_given_out, check_unpacking
 from mesh.testing.models import residual_cnn
 
 
@@ -32,6 +33,23 @@ def test_only_what_unpacks_keeps_its_shape() -> None:
 def test_another_shape_is_damage(name: str) -> None:
     with pytest.raises(InvalidModelError, match=r"unpacks 't0' of shape \[2, 2\] into shape \[4\]"):
         _check(name, (2, 2), (4,))
+
+
+@pytest.mark.parametrize(("name", "is_sound"), [("DEQUANTIZE", False), ("TANH", True)])
+def test_unpacked_weights_are_no_output(name: str, is_sound: bool) -> None:
+    operator = Operator(index=2, name=name, version=1, inputs=(0,), outputs=(1,))
+    tensors = [_tensor(index, (2, 2)) for index in range(2)]
+
+    check_not_given_out([operator], tensors, {0})
+    with (
+        contextlib.nullcontext()
+        if is_sound
+        else pytest.raises(
+            UnsupportedModelError,
+            match=r"output 't1' is constant weights.*operator 2 \(DEQUANTIZE\)",
+        )
+    ):
+        check_not_given_out([operator], tensors, {1})
 
 
 def test_the_reader_refuses_what_a_delegate_would_read_beyond_its_end() -> None:

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from mesh.config import Config
-from mesh.fleet import coordinator
+from mesh.fleet import bars, coordinator
 from mesh.fleet.plans import ModelFacts
 from mesh.ids import BootId, ModelId, NodeId, RequestKey, SessionKey
-from mesh.node import control
+from mesh.node import control, revival
 from mesh.node.control import Control, GoldenOutcome, Hooks
 from mesh.node.jobs import Jobs
 from mesh.node.loop import Loop
@@ -76,6 +76,7 @@ class Bench:
     def __init__(self, file: ModelFile, run_until: RunUntil, slices: Path) -> None:
         self.loop, self.file, self._run_until = Loop(), file, run_until
         self.routed: list[PlanPhase | None] = []
+        self.ended: list[str] = []
         self.dropped: list[ModelId] = []
         self.checked: list[Plan] = []
         self.golden: GoldenOutcome = (None, False)
@@ -122,6 +123,7 @@ class Bench:
             planner=self.planner,
             hooks=Hooks(
                 set_plan=lambda _model, plan: self.routed.append(plan.phase if plan else None),
+                end_plan=lambda _model, reason: self.ended.append(reason),
                 keep_sessions=lambda present, reborn: self.kept.append((present, reborn)),
                 drop_model=self.dropped.append,
                 check_golden=self._check,
@@ -309,6 +311,57 @@ def test_figures_that_no_plan_may_carry_do_not_stop_the_planning(
         bench.begin()
         bench.until(lambda: bool(bench.control.problem_of(MODEL)))
     assert "cannot be told" in (bench.control.problem_of(MODEL) or "")
+
+
+def test_a_quarantined_stage_is_told_at_once_where_no_other_plan_is_possible(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(revival, "WAITS_S", ())
+    bench.begin()
+    bench.until(lambda: bench.control.is_routed(MODEL))
+    kill_stage(bench)
+    bench.until(lambda: bool(bench.ended))
+    assert bench.routed == [PlanPhase.LIVE, None], "they wait until another plan was looked for"
+    (told,) = bench.ended
+    assert told.startswith(
+        "the model has no plan any more: no node can run it: 5: left out for 5 min: quarantined: "
+    )
+    assert bench.control.no_plan_reason(MODEL, "tiny") == told.replace("the model", "tiny", 1)
+    assert not bench.control.is_routed(MODEL)
+
+
+def test_a_quarantined_stage_is_gone_without_as_soon_as_another_plan_is_live(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(revival, "WAITS_S", ())
+    monkeypatch.setattr(bars, "BAR_S", 0.2)
+    bench.begin()
+    bench.until(lambda: bench.control.is_routed(MODEL))
+    before = bench.live()
+    kill_stage(bench)
+    bench.until(lambda: bool(bench.ended))
+    bench.review_soon()
+    bench.loop.every(0.1, bench.review_soon)
+    bench.until(lambda: bench.control.is_routed(MODEL))
+    assert bench.live() != before
+    assert bench.routed[-1] is PlanPhase.LIVE
+
+
+def kill_stage(bench: Bench) -> None:
+    live = bench.live()
+    assert live is not None
+    (x,) = bench.file.model.inputs
+    bench.runtime.slices[-1].die()
+    bench.stages.frame(
+        Frame(
+            kind=FrameKind.ACTIVATION,
+            request_key=RequestKey(b"k" * 16),
+            sender=OTHER,
+            plan_id=live.plan_id,
+            time_left_s=30.0,
+            tensors=(FrameTensor(index=x.index, data=bytes(x.size_bytes)),),
+        )
+    )
 
 
 def test_stages_stay_for_sessions_when_their_plan_is_replaced(

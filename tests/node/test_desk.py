@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from mesh.config import Config
-from mesh.errors import UnknownModelError
+from mesh.errors import TooLargeError, UnknownModelError
 from mesh.ids import Epoch, ModelId, NodeId, PlanId
 from mesh.model.tensor import DataType, TensorSpec
 from mesh.node.desk import Desk
@@ -67,6 +67,7 @@ class Bench:
     answers: bool = True
     has_plan: bool = True
     max_parsing: int = 4
+    labels: tuple[str, ...] = ()
     loop: Loop = field(default_factory=Loop)
     said: list[Message] = field(default_factory=list)
     frames: list[Frame] = field(default_factory=list)
@@ -95,7 +96,7 @@ class Bench:
     def find(self, name: str) -> ModelManifest:
         if name != "tiny":
             raise UnknownModelError(f"there is no model {name!r}")
-        return MANIFEST
+        return replace(MANIFEST, labels=self.labels)
 
     def send(self, node_id: NodeId, lane: Lane, frame: Frame) -> None:
         assert (node_id, lane) == (A, Lane.STAGE)
@@ -176,6 +177,30 @@ def test_only_the_outputs_asked_for_are_sent_in_the_form_asked_for(
     response = oip_reply.parse_response(reply.payload, PayloadLimits())
     assert isinstance(response, InferResponse)
     assert [(one.name, one.data) for one in response.outputs] == [("box", b"\x05")]
+
+
+def test_a_model_with_labels_says_the_likeliest_classes(make: Callable[..., Bench]) -> None:
+    bench = make(labels=("cat", "dog"))
+    expected = {
+        "scores": [
+            {"index": 1, "label": "dog", "value": 0.75},
+            {"index": 0, "label": "cat", "value": 0.25},
+        ]
+    }
+    assert bench.ask_json(message(REQUEST))["classes"] == expected
+    wish = {"parameters": {"binary_data_output": True}}
+    header, _ = json.JSONDecoder().raw_decode(
+        bench.ask(message(REQUEST | wish)).payload.decode("latin-1")
+    )
+    assert header["classes"] == expected
+    assert "classes" not in bench.ask_json(message(REQUEST | {"outputs": [{"name": "box"}]}))
+
+
+@pytest.mark.parametrize("labels", [(), ("cat", "dog", "emu")])
+def test_without_labels_that_fit_there_are_no_classes(
+    make: Callable[..., Bench], labels: tuple[str, ...]
+) -> None:
+    assert "classes" not in make(labels=labels).ask_json(message(REQUEST))
 
 
 @pytest.mark.parametrize("topic", ["infer/tiny/me", "infer/tiny/me/1"])
@@ -304,6 +329,33 @@ def test_the_steps_of_a_session_and_its_end(make: Callable[..., Bench]) -> None:
     after = bench.ask_json(message(REQUEST | {"session": "s"}))
     assert (after["id"], after["code"]) == ("7", "UNKNOWN_SESSION")
     assert after["retryable"] is False
+
+
+def too_large(*_args: object, **_kwargs: object) -> bytes:
+    raise TooLargeError("the answer is too large")
+
+
+def test_a_step_whose_answer_cannot_be_sent_must_not_be_asked_again(
+    make: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = make()
+    monkeypatch.setattr(oip_reply, "encode_response", too_large)
+    told = bench.ask_json(message(REQUEST | {"session": "s", "session_start": True}))
+    assert (told["code"], told["retryable"]) == ("SESSION_LOST", False)
+    assert "a step was computed, but not answered: the answer is too large" in told["error"]
+    monkeypatch.undo()
+    after = bench.ask_json(message(REQUEST | {"session": "s"}))
+    assert after["code"] == "SESSION_LOST"
+    assert "Begin a new one with session_start" in after["error"]
+    again = bench.ask_json(message(REQUEST | {"session": "s", "session_start": True}))
+    assert again["status"] == "ok"
+
+
+def test_an_answer_that_cannot_be_sent_is_no_answer(
+    make: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(oip_reply, "encode_response", too_large)
+    assert make().ask_json(message(REQUEST))["code"] == "TOO_LARGE"
 
 
 def test_what_is_no_json_says_its_session_beside_the_payload(make: Callable[..., Bench]) -> None:

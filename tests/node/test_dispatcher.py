@@ -182,8 +182,18 @@ def test_a_model_that_is_removed_answers_everybody_who_waits() -> None:
     bench = Bench()
     for _ in range(3):
         bench.ask()
-    bench.dispatcher.drop_model(MODEL, "removed")
+    bench.dispatcher.drop_model(MODEL)
     assert bench.codes() == ["NO_PLAN"] * 3
+
+
+def test_a_plan_without_a_successor_answers_everybody_who_waits() -> None:
+    bench = Bench()
+    for _ in range(3):
+        bench.ask()
+    bench.dispatcher.end_plan(MODEL, "its interpreter died")
+    assert bench.codes() == ["NO_PLAN"] * 3
+    assert bench.answers[0].refusal is not None
+    assert bench.answers[0].refusal.message == "its interpreter died"
 
 
 def test_a_reply_that_goes_wrong_costs_the_others_nothing() -> None:
@@ -260,7 +270,7 @@ def test_a_step_fails_at_its_deadline_and_so_does_what_waits_for_it() -> None:
 ENDS: dict[str, Callable[[Dispatcher], None]] = {
     "a node is gone": lambda dispatcher: dispatcher.keep_sessions(frozenset(), frozenset()),
     "a node was restarted": lambda dispatcher: dispatcher.keep_sessions({A}, {A}),
-    "the model is gone": lambda dispatcher: dispatcher.drop_model(MODEL, "it was removed"),
+    "the model is gone": lambda dispatcher: dispatcher.drop_model(MODEL),
 }
 
 

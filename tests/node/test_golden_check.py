@@ -144,6 +144,28 @@ def test_the_recorded_input_goes_through_the_plan_that_is_not_live_yet() -> None
     assert bench.outcomes == []
 
 
+@pytest.mark.parametrize("draw", [1, 2])
+def test_a_run_is_checked_with_the_inputs_it_was_recorded_with(draw: int) -> None:
+    spec = replace(INPUT, data_type=DataType.INT16)
+    recorded = replace(MANIFEST, inputs=(spec,), golden=replace(GOLDEN, draw=draw))
+    bench = Bench(library=_Library(manifest=recorded))
+    bench.check()
+    (frame,) = bench.sent
+    assert (bytes(frame.tensors[0].data),) == golden_inputs([spec], GOLDEN.seed, draw=draw)
+    bench.result(EXPECTED[0])
+    assert bench.outcomes == [(None, False)]
+
+
+def test_a_run_recorded_in_a_way_of_the_future_is_the_failure() -> None:
+    later = replace(MANIFEST, golden=replace(GOLDEN, draw=9))
+    bench = Bench(library=_Library(manifest=later))
+    bench.check()
+    ((failure, again),) = bench.outcomes
+    assert failure is not None
+    assert "inputs of draw 9" in failure
+    assert (again, bench.sent) == (False, [])
+
+
 def test_the_recorded_answer_passes() -> None:
     bench = Bench()
     bench.check()

@@ -3,6 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesh.node.hang import FACTOR, INVOKE_S, LOAD_S, invoke_deadline_s, load_deadline_s
+from mesh.wire.documents import MAX_TIME_S
 
 times_s = st.floats(0, 1000)
 sizes_bytes = st.integers(0, 1 << 31)
@@ -24,7 +25,14 @@ def test_no_run_is_cut_short_that_takes_as_long_as_a_slow_one(
 ) -> None:
     deadline_s = invoke_deadline_s(runs_s, planned_s=planned_s, slice_bytes=slice_bytes)
     assert deadline_s >= INVOKE_S
-    assert deadline_s >= max(runs_s, default=planned_s) * FACTOR
+    assert deadline_s >= min(max(runs_s, default=planned_s) * FACTOR, MAX_TIME_S)
+
+
+def test_a_plan_that_promises_a_day_is_not_waited_for_longer() -> None:
+    """Nor than a clock can wait: poll counts milliseconds in 32 bits."""
+    deadline_s = invoke_deadline_s([], planned_s=MAX_TIME_S, slice_bytes=1 << 40)
+    assert deadline_s == MAX_TIME_S
+    assert deadline_s * 1000 < 2**31
 
 
 @pytest.mark.parametrize("size_bytes", [1_000, 1_000_000, 1_000_000_000])

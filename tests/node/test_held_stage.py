@@ -7,15 +7,16 @@ from pathlib import Path
 import pytest
 
 from mesh.config import Config
+from mesh.errors import UnsupportedModelError
 from mesh.fleet.reconcile import StageKey
 from mesh.ids import Epoch, ModelId, NodeId, PlanId, RequestKey, SessionKey
 from mesh.model import read_model, stage_interface
 from mesh.model.tensor import LayerRange
-from mesh.node.held_stage import is_whole
+from mesh.node.held_stage import HeldStage, drop_session, is_whole
 from mesh.node.loop import Loop
 from mesh.node.stages import ModelFile, Stages
-from mesh.pipeline.stage import Parcel
-from mesh.pipeline.stage_sessions import PATIENCE, SessionLimits
+from mesh.pipeline.stage import Parcel, Role
+from mesh.pipeline.stage_sessions import PATIENCE, SessionLimits, SessionRoom, StageSessions
 from mesh.testing.models import tiny_dense
 from mesh.testing.runtime import FakeRuntime
 from mesh.testing.sequence_models import gated_cell, variable_filter
@@ -173,8 +174,8 @@ def test_a_step_comes_once_and_in_its_turn(make: MakeBench) -> None:
     bench = make(gated_cell())
     bench.take(0)
     assert bench.take(0) == "SESSION_LOST"
-    assert bench.take(2) == "SESSION_LOST"
-    assert bench.take(1) == "SESSION_LOST", "there was a gap"
+    assert bench.take(2) == "SESSION_LOST", "there was a gap"
+    assert isinstance(bench.take(1), bytes)
 
 
 @pytest.mark.parametrize("model", [gated_cell, variable_filter])
@@ -275,6 +276,52 @@ def test_so_many_sessions_hold_an_interpreter_and_no_more(make: MakeBench) -> No
     assert bench.take(0, C) == "OVERLOADED"
     bench.drop(A)
     assert isinstance(bench.take(0, SessionKey(b"d" * 16)), bytes)
+
+
+def test_steps_out_of_turn_free_no_interpreter_that_still_runs(make: MakeBench) -> None:
+    bench = make(variable_filter())
+    for key in (A, B):
+        bench.take(0, key)
+        assert bench.take(5, key) == "SESSION_LOST"
+    assert bench.take(0, C) == "OVERLOADED"
+
+
+def test_sessions_go_on_where_there_is_no_room_for_another_interpreter(make: MakeBench) -> None:
+    bench = make(variable_filter())
+    bench.runtime.next_load_error = UnsupportedModelError("it needs more memory")
+    assert isinstance(bench.take(0, A), bytes)
+    bench.until(lambda: bench.runtime.next_load_error is None)
+    bench.runtime.next_load_error = UnsupportedModelError("it needs more memory")
+    assert isinstance(bench.take(1, A), bytes), "which tries no load"
+    assert bench.take(0, B) == "OVERLOADED"
+    bench.until(lambda: bench.runtime.next_load_error is None)
+    assert bench.state() is StageState.READY
+    assert isinstance(bench.take(2, A, ends=True), bytes)
+    bench.until(lambda: len(bench.runtime.slices) == 2)
+    assert isinstance(bench.take(0, C), bytes)
+
+
+def test_a_stage_that_can_have_no_interpreter_at_all_is_given_up(make: MakeBench) -> None:
+    bench = make(variable_filter())
+    bench.runtime.next_load_error = UnsupportedModelError("it needs more memory")
+    assert isinstance(bench.answer(bench.frame(None)), bytes)
+    bench.until(lambda: bench.state() is StageState.FAILED)
+
+
+def test_whoever_drops_what_is_not_here_leaves_nothing_behind(make: MakeBench) -> None:
+    bench = make(gated_cell())
+    whole = LayerRange(start=0, stop=len(bench.file.model.layers))
+    interface = stage_interface(bench.file.model, whole)
+    held = HeldStage(
+        role=Role(plan=bench.plan, stage=0, interface=interface),
+        status=bench.stages.document().stages[0],
+        sessions=StageSessions(interface, SessionRoom(SessionLimits.of(CONFIG))),
+        threads=1,
+    )
+    held.sessions.take(SessionStep(key=A, number=0), now_s=0.0)
+    for key in (A, A, B):
+        drop_session(held, key)
+    assert held.work.qsize() == 1
 
 
 def test_an_interpreter_that_dies_takes_its_session_alone(make: MakeBench) -> None:

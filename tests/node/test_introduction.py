@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,8 @@ from mesh.ids import BootId, NodeId
 from mesh.node.introduction import Doing, Introduction
 from mesh.runtime.operator_versions import OperatorVersions
 from mesh.testing.runtime import FakeRuntime
-from mesh.wire.documents import Activity, Advert, NodeState
+from mesh.wire import codec
+from mesh.wire.documents import Activity, Advert, Heartbeat, NodeState
 
 ME, BOOT = NodeId("0" * 16), BootId("0" * 8)
 RUNTIME = FakeRuntime(versions=OperatorVersions({"ADD": (1, 5), "CONV_2D": (1, 8)}))
@@ -105,6 +107,16 @@ def test_each_heartbeat_is_the_next(board: Board) -> None:
     assert (first.lease_term, first.lease_holder) == (3, ME)
     assert (first.load_1min, first.memory_available_bytes) == (0.5, AVAILABLE_KIB * KIB)
     assert (second.state, second.activities) == (NodeState.STOPPED, (activity,))
+
+
+def test_interpreters_without_a_filter_are_a_warning(board: Board) -> None:
+    introduction = introduce(board, Config())
+    assert introduction.heartbeat(IDLE).warnings == ()
+    beat = introduction.heartbeat(replace(IDLE, unfiltered="seccomp: " + "x" * 5000))
+    (warning,) = beat.warnings
+    assert warning.startswith("interpreters run without a filter of system calls (seccomp: xx")
+    assert "add only models that you trust" in warning
+    assert codec.decode(Heartbeat, codec.encode(beat), max_bytes=4096) == beat
 
 
 def test_the_will_is_of_this_life(board: Board) -> None:

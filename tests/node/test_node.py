@@ -51,11 +51,13 @@ class Fleet:
         """Brokers are in memory: the port only tells them apart."""
         return f"mqtt://127.0.0.1:{1000 + ord(name)}"
 
-    def start(self, name: str) -> Node:
+    def start(self, name: str, *, unfiltered: str = "") -> Node:
+        runtime = FakeRuntime(compute_s=0.0)  # its slices do not add up: one node is the plan
+        runtime.why_unfiltered = unfiltered
         adapters = Adapters(
             broker=self.network.broker(self.url(name)),
             connector=self.network,
-            runtime=FakeRuntime(compute_s=0.0),  # its slices do not add up: one node is the plan
+            runtime=runtime,
             discovery=self.segment.discovery(),
             board=Board(),
         )
@@ -138,6 +140,16 @@ def test_a_node_tells_of_itself_and_of_its_models(fleet: Fleet) -> None:
         fleet.wait(client, lambda status: status.nodes[0].is_coordinator)
         with pytest.raises(UnknownModelError):
             client.infer("tiny", {"x": INPUT})
+
+
+def test_interpreters_without_a_filter_are_a_note_to_whoever_asks_the_mesh(fleet: Fleet) -> None:
+    fleet.start("a", unfiltered="seccomp: Invalid argument")
+    fleet.start("b")
+    with fleet.client("b") as client:
+        told = fleet.wait(client, lambda status: any("filter" in note for note in status.notes))
+    (note,) = [note for note in told.notes if "filter" in note]
+    assert note.startswith("a: interpreters run without a filter of system calls (seccomp: Inv")
+    assert [len(node.warnings) for node in told.nodes] == [1, 0]
 
 
 def test_a_plan_is_explained_before_it_is_made(fleet: Fleet) -> None:

@@ -1,3 +1,4 @@
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -250,6 +251,21 @@ def test_what_waits_behind_a_stage_that_is_given_up_did_not_kill_it(bench: Bench
         ChildDiedError.code,
         StaleEpochError.code,
     ]
+
+
+def test_a_frame_that_comes_while_a_stage_is_given_up_is_answered_too(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(revival, "WAITS_S", ())
+    others = set(threading.enumerate())
+    bench.load()
+    (thread,) = set(threading.enumerate()) - others
+    bench.runtime.slices[-1].die()
+    bench.stages.frame(bench.frame())
+    thread.join(10.0)
+    bench.stages.frame(bench.frame())  # the loop has not heard of the end yet
+    bench.until(lambda: len(bench.out) == 2)
+    assert [code_of(one) for one in bench.out] == [ChildDiedError.code, StaleEpochError.code]
 
 
 def test_a_stage_whose_thread_breaks_down_does_not_look_ready(

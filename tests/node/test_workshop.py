@@ -12,7 +12,7 @@ from mesh.model.schema import OPERATOR_NAMES
 from mesh.node import workshop
 from mesh.node.thread_share import ThreadShare
 from mesh.node.workshop import GOLDEN_SEED, Surroundings, Wish, Workshop
-from mesh.runtime.golden import golden_inputs
+from mesh.runtime.golden import NEWEST_DRAW, golden_inputs
 from mesh.runtime.operator_versions import OperatorVersions
 from mesh.store.disk import ModelStore
 from mesh.testing.models import tiny_dense
@@ -161,6 +161,7 @@ def test_a_model_is_run_once_before_it_is_served(tmp_path: Path) -> None:
     golden = manifest.golden
     assert golden is not None
     assert (golden.seed, golden.kernel_class) == (GOLDEN_SEED, "fake-1/none")
+    assert golden.draw == NEWEST_DRAW
     (run,) = bench.runtime.slices
     again = bench.runtime.load(
         bench.store.model_path(model_id),
@@ -169,7 +170,7 @@ def test_a_model_is_run_once_before_it_is_served(tmp_path: Path) -> None:
         threads=1,
         timeout_s=1,
     )
-    inputs = golden_inputs(manifest.inputs, golden.seed)
+    inputs = golden_inputs(manifest.inputs, golden.seed, draw=golden.draw)
     assert bench.store.read_golden(model_id) == again.invoke(inputs, timeout_s=1).outputs
     assert run.resident_bytes == 0, "it is closed"
 

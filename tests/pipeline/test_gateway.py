@@ -335,6 +335,26 @@ def test_requests_wait_for_the_next_plan_but_not_past_their_deadline() -> None:
     assert refusal_code(gateway.tick(now_s=2.0)) == "DEADLINE_EXCEEDED"
 
 
+def test_where_no_plan_can_come_requests_get_the_reason_at_once() -> None:
+    gateway = a_gateway(a_plan(), max_in_flight=1)
+    (send,) = sends(submit(gateway, a_request(0)))
+    submit(gateway, a_request(1))
+    checked = submit(gateway, a_request(2, pinned=a_plan(epoch=9)))
+    ended = answers(gateway.end_plan(MODEL, now_s=1.0, reason="all are quarantined"))
+    assert [answer.key[0] for answer in ended] == [0, 1]
+    for answer in ended:
+        assert answer.refusal is not None
+        assert (answer.refusal.code, answer.refusal.retryable) == ("NO_PLAN", True)
+        assert answer.refusal.message == "all are quarantined"
+    assert gateway.result(result_of(send), now_s=1.1) == []
+    assert refusal_code(submit(gateway, a_request(3))) == "NO_PLAN"
+    assert answers(gateway.result(result_of(sends(checked)[0]), now_s=1.2))
+    gateway.set_plan(MODEL, None, now_s=2.0)
+    assert refusal_code(submit(gateway, a_request(4))) == "NO_PLAN"
+    gateway.set_plan(MODEL, a_plan(epoch=9), now_s=3.0)
+    assert sends(submit(gateway, a_request(5)))
+
+
 def test_a_pinned_request_goes_by_its_own_plan_past_queue_and_window() -> None:
     gateway = a_gateway(a_plan(), max_in_flight=1)
     submit(gateway, a_request(0))
@@ -469,6 +489,12 @@ class AnyTraffic(RuleBasedStateMachine):
     def set_plan(self, plan: Plan | None) -> None:
         self.plan = plan
         self.take(self.gateway.set_plan(MODEL, plan, now_s=self.now_s))
+
+    @rule()
+    def end_plan(self) -> None:
+        self.plan = None
+        self.take(self.gateway.end_plan(MODEL, now_s=self.now_s, reason="quarantined"))
+        assert all(request.pinned is not None for request in self.open.values())
 
     @rule()
     def drop_model(self) -> None:

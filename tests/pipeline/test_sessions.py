@@ -485,6 +485,24 @@ def test_sessions_of_a_removed_model_are_lost() -> None:
     assert world.code(world.ask("s")) == "SESSION_LOST"
 
 
+def test_a_session_whose_answer_was_lost_is_lost_and_no_other_of_its_name() -> None:
+    world = World()
+    keys = []
+    for _ in range(2):
+        first = world.ask("s", starts=True)
+        world.deliver_all()
+        keys.append(world.answers[first].session)
+    old, new = keys
+    assert old is not None
+    assert new is not None
+    world.do(world.sessions.lose(old, "its answer was too large", now_s=0.0))
+    number = world.ask("s")
+    world.deliver_all()
+    assert world.answers[number].refusal is None
+    world.do(world.sessions.lose(new, "its answer was too large", now_s=0.0))
+    assert world.code(world.ask("s")) == "SESSION_LOST"
+
+
 def test_lost_sessions_are_not_remembered_for_ever() -> None:
     world = World(plan=None)
     for number in range(MAX_LOST + 1):

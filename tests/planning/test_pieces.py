@@ -8,6 +8,7 @@ from mesh.planning.pieces import MAX_PIECES, PieceMemory, Pieces, pieces_of
 from mesh.testing.model_builder import ModelBuilder
 from mesh.testing.models import residual_cnn, tiny_dense
 from mesh.testing.network import NumberFormat
+from mesh.testing.sequence_models import gated_cell
 
 NO_LIMIT_BYTES = 1 << 30
 
@@ -55,6 +56,21 @@ def test_what_crosses_a_boundary_is_what_a_stage_there_receives(cnn: Model) -> N
         received = stage_interface(cnn, LayerRange(start=start, stop=len(cnn.layers))).received
         assert sum(spec.size_bytes for spec in received) == size_bytes
     assert pieces.boundary_bytes[-1] == sum(spec.size_bytes for spec in cnn.outputs)
+
+
+def test_state_counts_where_it_is_kept() -> None:
+    """It crosses no boundary, and a cache of keys and values may be most of what a stage holds."""
+    model = read_model(gated_cell())
+    without = read_model(gated_cell(declares_state=False))
+    kept_bytes = sum(pair.input.size_bytes + pair.output.size_bytes for pair in model.state)
+
+    one, other = (
+        pieces_of(each, max_boundary_bytes=NO_LIMIT_BYTES).memory["litert"].piece_bytes
+        for each in (model, without)
+    )
+
+    assert kept_bytes > 0
+    assert sum(one) - sum(other) == 2 * kept_bytes
 
 
 @pytest.mark.parametrize("runtime", KERNEL_MEMORY)

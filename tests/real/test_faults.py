@@ -142,15 +142,14 @@ def test_interpreters_that_died_while_idle_cost_no_request(pipeline: Pipeline) -
 def test_a_whole_node_stands_still_and_goes_on(pipeline: Pipeline) -> None:
     stopped = pipeline.processes(pipeline.names[2])
 
-    def go_on() -> None:
+    def tell_all(what: signal.Signals) -> None:
         for one in stopped:
             with contextlib.suppress(psutil.NoSuchProcess):  # the node, awake, may have ended it
-                one.send_signal(signal.SIGCONT)
+                one.send_signal(what)
 
     def stand_still() -> None:
-        for one in stopped:
-            one.send_signal(signal.SIGSTOP)
-        Timer(6.0, go_on).start()
+        tell_all(signal.SIGSTOP)
+        Timer(6.0, lambda: tell_all(signal.SIGCONT)).start()
 
     pipeline.ask_during(stand_still)
 

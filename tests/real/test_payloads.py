@@ -181,6 +181,26 @@ def test_binary_output(serving: Any, asked: str) -> None:
                 assert raw_bytes < len(reply.payload) < raw_bytes + 1024
 
 
+def test_a_model_with_labels_names_the_likeliest_classes(serving: Any, asked: str) -> None:
+    labels = tuple(f"animal {i}" for i in range(10))
+    serving.mesh.serve(serving.file, "animals", split=2, image=serving.image, labels=labels)
+    inputs, url = serving.whole.draw(35), serving.url(asked)
+    scores = np.frombuffer(serving.whole.answer(inputs)["scores"], np.float32)
+    expected = [
+        {"index": i, "label": f"animal {i}", "value": float(scores[i])}
+        for i in np.argsort(-scores, kind="stable")[:5].tolist()
+    ]
+    with mosquitto_sub(url, "mesh/1/response/infer/animals/me", "-V", "311") as subscription:
+        topic = "mesh/1/request/infer/animals/me"
+        assert not mosquitto_pub(url, topic, _raw(inputs), "-V", "311")
+        [printed] = subscription.take(1)
+    assert json.loads(printed.payload)["classes"] == {"scores": expected}
+    with serving.mesh.client(asked) as client:
+        answer = client.infer("animals", inputs)
+        assert [one.label for one in answer.classes["scores"]] == [one["label"] for one in expected]
+        assert client.infer("residual", inputs).classes == {}
+
+
 def test_a_reply_says_what_it_is_and_where_the_time_went(serving: Any, asked: str) -> None:
     inputs = serving.whole.draw(34)
     with serving.asker(asked, v5=False) as asker:

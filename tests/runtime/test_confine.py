@@ -10,7 +10,7 @@ from mesh.runtime.syscall_filter import ABIS
 
 LONG_S = 60.0
 FILTERED = """
-import ctypes, os, resource, socket, threading
+import ctypes, fcntl, os, resource, socket, threading
 from mesh.runtime import confine
 ours, theirs = socket.socketpair()
 parent = os.getppid()
@@ -39,6 +39,7 @@ def run(code: str) -> "subprocess.CompletedProcess[str]":
         "os.posix_spawn('/bin/true', ['true'], {})",
         "os.execv('/bin/true', ['true'])",
         "os.kill(parent, 0)",
+        "fcntl.fcntl(ours, fcntl.F_SETOWN, parent)",
         "resource.prlimit(parent, resource.RLIMIT_CPU)",
         "open('/tmp/mesh-test-never-written', 'w')",
         "os.unlink('/tmp/mesh-test-never-written')",

@@ -53,6 +53,12 @@ def test_replies_survive_the_way(reply: Reply) -> None:
     assert decode_reply(encode_reply(reply)) == reply
 
 
+@pytest.mark.parametrize("compute_s", [-1.0, float("nan"), float("inf")])
+def test_a_time_that_is_none_is_a_damaged_reply(compute_s: float) -> None:
+    with pytest.raises(ValueError, match="a run of"):
+        decode_reply(encode_reply(Reply(kind=ReplyKind.DONE, compute_s=compute_s)))
+
+
 @given(st.binary(max_size=64))
 def test_a_damaged_reply_is_a_value_error_at_most(message: bytes) -> None:
     with contextlib.suppress(ValueError):

@@ -3,8 +3,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mesh.errors import UnsupportedModelError
 from mesh.model.tensor import DataType, TensorSpec
-from mesh.runtime.golden import golden_inputs, outputs_match
+from mesh.runtime.golden import NEWEST_DRAW, golden_inputs, outputs_match
 
 
 def spec_of(data_type: DataType, *shape: int) -> TensorSpec:
@@ -25,14 +26,43 @@ def test_inputs_fit_their_tensors_and_are_valid(specs: list[TensorSpec], seed: i
         values = np.frombuffer(content, spec.data_type.numpy_name)
         if spec.data_type.name.startswith("FP"):
             assert np.all((values >= 0) & (values < 1))
-        elif spec.data_type not in {DataType.INT8, DataType.UINT8}:
+        elif spec.data_type not in {DataType.INT8, DataType.UINT8, DataType.INT16}:
             assert set(values.tolist()) <= {0, 1}
+
+
+def test_16_bit_activations_fill_their_range_and_indexes_do_not() -> None:
+    (content,) = golden_inputs([spec_of(DataType.INT16, 10_000)])
+    values = np.frombuffer(content, "<i2").astype(np.int64)
+    assert values.min() < -32_000
+    assert values.max() > 32_000
+    assert abs(values.mean()) < 1000
+    for kind in (DataType.INT32, DataType.INT64):
+        (content,) = golden_inputs([spec_of(kind, 100)])
+        assert set(np.frombuffer(content, kind.numpy_name).tolist()) == {0, 1}
+
+
+@given(st.builds(spec_of, st.sampled_from(DataType), st.integers(0, 300)), st.integers(0, 1 << 64))
+def test_the_first_draw_differs_in_16_bit_integers_alone(spec: TensorSpec, seed: int) -> None:
+    """Runs that were recorded with it stay valid."""
+    (first,), (newest,) = golden_inputs([spec], seed, draw=1), golden_inputs([spec], seed)
+    if spec.data_type is DataType.INT16:
+        assert set(np.frombuffer(first, "<i2").tolist()) <= {0, 1}
+    else:
+        assert first == newest
+
+
+@pytest.mark.parametrize("draw", [0, NEWEST_DRAW + 1])
+def test_a_draw_of_the_future_is_refused_with_advice(draw: int) -> None:
+    with pytest.raises(UnsupportedModelError, match=f"inputs of draw {draw}, .*: update it"):
+        golden_inputs([spec_of(DataType.FP32, 1)], draw=draw)
 
 
 def test_inputs_are_the_same_everywhere() -> None:
     """Golden answers travel between nodes: a change here is a change of protocol."""
     specs = [spec_of(DataType.FP32, 3), spec_of(DataType.UINT8, 4), spec_of(DataType.INT32, 6)]
     floats, small, indexes = golden_inputs(specs)
+    (wide,) = golden_inputs([spec_of(DataType.INT16, 3)])
+    assert np.frombuffer(wide, "<i2").tolist() == [16198, -22177, 872]
     assert np.frombuffer(floats, "<f4").tolist() == [0.2470703125, 0.6611328125, 0.01318359375]
     assert list(small) == [4, 103, 253, 79]
     assert np.frombuffer(indexes, "<i4").tolist() == [0, 1, 0, 0, 0, 1]

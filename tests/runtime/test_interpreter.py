@@ -204,14 +204,36 @@ def test_a_child_that_hangs_is_ended_within_a_second_of_its_deadline(
     assert not psutil.pid_exists(loaded.pid)
 
 
+def test_what_runs_without_a_filter_is_told_and_logged_once(
+    subtraction: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    runtime = detect_runtime()
+    assert runtime.unfiltered() == ""
+    monkeypatch.setattr(InterpreterSlice, "load", lambda _slice, **_bounds: "no seccomp")
+    for _ in range(2):
+        runtime.load(
+            subtraction.path,
+            inputs=subtraction.inputs,
+            outputs=subtraction.outputs,
+            threads=1,
+            timeout_s=LONG_S,
+        ).close()
+    assert runtime.unfiltered() == "no seccomp"
+    assert [one.getMessage() for one in caplog.records if one.levelname == "WARNING"] == [
+        "interpreters run without a filter of system calls (no seccomp)"
+    ]
+
+
 @pytest.mark.skipif(process_machine() not in ABIS, reason="no filter is known for this machine")
 def test_the_child_is_filtered_before_it_reads_a_model_and_its_threads_too(
     write_slice: Any,
 ) -> None:
     file = write_slice(residual_cnn("float32"))
-    loaded = detect_runtime().load(
+    runtime = detect_runtime()
+    loaded = runtime.load(
         file.path, inputs=file.inputs, outputs=file.outputs, threads=2, timeout_s=LONG_S
     )
+    assert runtime.unfiltered() == ""
     loaded.invoke([bytes(spec.size_bytes) for spec in file.inputs], timeout_s=LONG_S)
     tasks = list(Path(f"/proc/{loaded.pid}/task").iterdir())
     states = [(task / "status").read_text() for task in tasks]

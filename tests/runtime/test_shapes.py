@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mesh.errors import ChildHungError, DeviceError, UnsupportedModelError
+from mesh.errors import ChildDiedError, ChildHungError, DeviceError, UnsupportedModelError
 from mesh.model.rewrite import Shape, probe_pieces, read_draft, with_shapes
 from mesh.model.table import make_table
+from mesh.runtime import shapes
 from mesh.runtime.control import Package
 from mesh.runtime.detect import choose_package, installed_version
 from mesh.runtime.shapes import InferredShapes, infer_shapes
@@ -72,6 +73,28 @@ def test_a_package_that_is_not_there_is_named(tmp_path: Path) -> None:
     other = next(package for package in Package if package is not PACKAGE)
     with pytest.raises(DeviceError, match="cannot be imported"):
         infer(tmp_path / "x.tflite", tiny_dense(), {}, package=other)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"[]",
+        b"{}",
+        b'{"shapes": [["a"]], "contents": ["00"]}',
+        b'{"shapes": [[-1]], "contents": ["00"]}',
+        b'{"shapes": [[4294967296]], "contents": ["00"]}',
+        b'{"shapes": [3], "contents": ["00"]}',
+        b'{"shapes": [[1]], "contents": ["no hex"]}',
+        b'{"shapes": [[1]], "contents": [7]}',
+    ],
+)
+def test_nonsense_of_a_damaged_process_is_its_death(
+    monkeypatch: pytest.MonkeyPatch, answer: bytes
+) -> None:
+    monkeypatch.setattr(shapes, "_exchange", lambda *_: answer)
+
+    with pytest.raises(ChildDiedError, match="answered nonsense about the shapes"):
+        infer_shapes(Path("x.tflite"), {}, tensors=1, contents_of=[0], timeout_s=60.0)
 
 
 def test_an_answer_is_not_waited_for_without_end(tmp_path: Path) -> None:

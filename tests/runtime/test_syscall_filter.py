@@ -1,6 +1,7 @@
 """The program run by hand on any machine; that the kernel takes it is in test_confine.py."""
 
 import errno
+import fcntl
 import struct
 
 import pytest
@@ -77,9 +78,20 @@ def test_it_may_end_itself_alone(abi: Abi) -> None:
     assert verdict(abi, abi.prlimit64, PID + 1) == EPERM
 
 
+@abis
+def test_no_descriptor_signals_another_process(abi: Abi) -> None:
+    for number in abi.fcntl:
+        for request in (fcntl.F_SETOWN, fcntl.F_SETSIG, 15):  # 15: F_SETOWN_EX
+            assert verdict(abi, number, 3, request, PID + 1) == EPERM
+        assert verdict(abi, number, 3, fcntl.F_SETFL, 0) == ALLOW
+    assert verdict(abi, abi.ioctl, 3, 0x8901) == EPERM  # FIOSETOWN
+    assert verdict(abi, abi.ioctl, 3, 0x5421) == ALLOW  # FIONBIO
+
+
 @given(st.sampled_from(list(ABIS.values())), st.integers(0, 0x3FFFFFFF), st.integers(0, 2**64 - 1))
 def test_every_call_gets_a_verdict(abi: Abi, number: int, argument: int) -> None:
     looked_at = {abi.clone, abi.open, abi.openat, abi.tgkill, abi.prlimit64, 435, 437}
+    looked_at |= {*abi.fcntl, abi.ioctl}
     said = verdict(abi, number, argument, argument, argument)
     if number not in looked_at:
         assert said == (EPERM if number in denied_calls(abi).values() else ALLOW)
@@ -88,4 +100,5 @@ def test_every_call_gets_a_verdict(abi: Abi, number: int, argument: int) -> None
 @abis
 def test_no_call_is_named_twice(abi: Abi) -> None:
     numbers = [*denied_calls(abi).values(), abi.clone, abi.openat, abi.tgkill, abi.prlimit64]
+    numbers += [*abi.fcntl, abi.ioctl]
     assert len(numbers) == len(set(numbers))

@@ -51,6 +51,12 @@ def test_optional_fields_may_be_missing() -> None:
     assert (decoded.image, decoded.labels, decoded.golden) == (None, (), None)
 
 
+def test_a_run_recorded_before_there_were_draws_has_the_first() -> None:
+    golden = manifest.decode(changed(golden=GOLDEN)).golden
+    assert golden is not None
+    assert golden.draw == 1
+
+
 IMAGE = {"scale": 1.0, "offset": 0.0, "mode": "stretch", "channels": "RGB"}
 GOLDEN = {"kernel_class": "k", "seed": 1, "sha256": "b" * 64, "size_bytes": 9}
 TENSOR = {"index": 0, "name": "x", "data_type": "FP32", "shape": [1]}
@@ -93,6 +99,7 @@ TENSOR = {"index": 0, "name": "x", "data_type": "FP32", "shape": [1]}
         {"golden": GOLDEN | {"sha256": "x"}},
         {"golden": GOLDEN | {"size_bytes": 0}},
         {"golden": GOLDEN | {"seed": -1}},
+        {"golden": GOLDEN | {"draw": 0}},
         {"golden": GOLDEN | {"kernel_class": ""}},
         {"deleted": 1},
     ],

@@ -7,6 +7,7 @@ import pytest
 from mesh.errors import UnsupportedModelError
 from mesh.model import cut_points, read_model
 from mesh.testing.evaluator import evaluate
+from mesh.testing.float_graph import FloatGraph
 from mesh.testing.plausible import plausible_inputs
 from mesh.testing.random_graphs import random_graph
 from mesh.testing.sequence_models import gated_cell
@@ -69,3 +70,14 @@ def test_state_starts_as_zeros_and_stays_with_its_stage() -> None:
 
     assert [content.max() for content in seen[0]] == [1, 0, 0]
     assert [content.max() for content in seen[1]] == [1, 1, 1]
+
+
+def test_a_tensor_that_is_an_output_twice_comes_twice() -> None:
+    graph = FloatGraph(8)
+    x = graph.tensor((1, 4), "x")
+    y = graph.unary("RELU", x)
+    model = read_model(graph.builder.build({"x": x}, {"a": y, "b": graph.unary("RELU", y), "c": y}))
+
+    first, second, third = Staged(model, [1], _evaluator).step([np.ones((1, 4), np.float32)])
+
+    assert first.tobytes() == third.tobytes() == second.tobytes()

@@ -222,3 +222,11 @@ def test_a_value_that_would_harm_its_reader_is_refused(
 def test_a_node_that_cannot_run_a_model_has_no_times() -> None:
     failed = replace(CAPABILITY, boundaries=(), layer_s=(), stage_s=0.0, failure="no such operator")
     assert read(CapabilityDocument, encode(failed)) == failed
+
+
+@pytest.mark.parametrize("warnings", [("hot",) * 17, ("x" * 513,)])
+def test_warnings_are_few_and_short(warnings: tuple[str, ...]) -> None:
+    beat = Heartbeat(boot_id=BootId("0" * 8), sequence=1, state=NodeState.READY)
+    raw = json.dumps(to_plain(beat) | {"warnings": warnings}).encode()
+    with pytest.raises(RemoteError, match="warning"):
+        decode(Heartbeat, raw, max_bytes=MAX_DOCUMENT_BYTES)

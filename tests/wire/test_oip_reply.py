@@ -12,6 +12,7 @@ from mesh.model.tensor import DataType, LayerRange
 from mesh.wire.infer import (
     ErrorReply,
     InferResponse,
+    LikelyClass,
     OutputTensor,
     PayloadLimits,
     StageTiming,
@@ -43,8 +44,20 @@ def tensors(draw: st.DrawFn) -> OutputTensor:
     data = draw(st.binary(min_size=count, max_size=count).map(lambda b: bytes(x & 1 for x in b)))
     padded = b"".join(bytes([byte] + [0] * (data_type.itemsize_bytes - 1)) for byte in data)
     return OutputTensor(
-        name=draw(st.text(max_size=5)), data_type=data_type, shape=shape, data=padded
+        name=draw(st.text(max_size=5)),
+        data_type=data_type,
+        shape=shape,
+        data=padded,
+        classes=tuple(draw(st.lists(CLASSES, max_size=3))),
     )
+
+
+CLASSES = st.builds(
+    LikelyClass,
+    index=st.integers(0, 8191),
+    label=st.text(max_size=5),
+    value=st.integers(-(1 << 63), (1 << 64) - 1) | st.floats(allow_nan=False),
+)
 
 
 RESPONSES = st.builds(
@@ -52,7 +65,7 @@ RESPONSES = st.builds(
     id=st.none() | st.text(max_size=5),
     model_name=st.text(max_size=5),
     model_version=st.just("1"),
-    outputs=st.lists(tensors(), max_size=3).map(tuple),
+    outputs=st.lists(tensors(), max_size=3, unique_by=lambda one: one.name).map(tuple),
     timing=st.sampled_from([None, Timing(total_s=0.0305, transfer_s=0.001, stages=(STAGE, STAGE))]),
 )
 
@@ -96,6 +109,30 @@ def test_an_answer_is_a_superset_of_the_open_inference_protocol() -> None:
     header = encode_response(response, binary=True)
     assert header.endswith(b"\xcd\xcc\xcc=")
     assert json.loads(header[:-4])["outputs"][0]["parameters"] == {"binary_data_size": 4}
+
+
+@pytest.mark.parametrize("binary", [False, True])
+def test_classes_stand_beside_the_outputs_that_have_some(binary: bool) -> None:
+    cat = LikelyClass(index=1, label="Kätzchen", value=math.inf)
+    dog = LikelyClass(index=0, label="dog", value=0.25)
+    scores = OutputTensor(
+        name="scores",
+        data_type=DataType.FP16,
+        shape=(2,),
+        data=b"\x004\x00|",
+        classes=(cat, dog),
+    )
+    box = OutputTensor(name="box", data_type=DataType.UINT8, shape=(1,), data=b"5")
+    response = InferResponse(id=None, model_name="m", model_version="1", outputs=(scores, box))
+    payload = encode_response(response, binary=binary)
+    header, _ = json.JSONDecoder().raw_decode(payload.decode("latin-1"))
+    assert header["classes"] == {
+        "scores": [
+            {"index": 1, "label": "Kätzchen", "value": "Infinity"},
+            {"index": 0, "label": "dog", "value": 0.25},
+        ]
+    }
+    assert parse_response(payload, LIMITS) == response
 
 
 def test_the_content_type_names_the_form() -> None:
@@ -147,6 +184,19 @@ def test_an_unknown_code_is_still_an_error() -> None:
 
 
 OK: dict[str, Any] = {"model_name": "m", "outputs": []}
+CLASS: dict[str, Any] = {"index": 1, "label": "cat", "value": 2}
+NO_CLASSES: list[Any] = [
+    [],
+    {"y": None},
+    {"y": [None]},
+    {"y": [CLASS] * 1025},
+    {"y": [CLASS | {"index": -1}]},
+    {"y": [CLASS | {"index": 1.0}]},
+    {"y": [CLASS | {"label": None}]},
+    {"y": [CLASS | {"value": "cat"}]},
+    {"y": [CLASS | {"value": True}]},
+    {"y": [{}]},
+]
 OUTPUT: dict[str, Any] = {"name": "y", "datatype": "UINT8", "shape": [2], "data": [1, 2]}
 
 
@@ -177,6 +227,10 @@ OUTPUT: dict[str, Any] = {"name": "y", "datatype": "UINT8", "shape": [2], "data"
                 ]
             }
         ).encode(),
+        *(
+            json.dumps(OK | {"outputs": [OUTPUT], "classes": classes}).encode()
+            for classes in NO_CLASSES
+        ),
         json.dumps(OK | {"timing": []}).encode(),
         json.dumps(OK | {"timing": {"total_ms": -1, "stages": []}}).encode(),
         json.dumps(OK | {"timing": {"total_ms": 10**380, "stages": []}}).encode(),

@@ -1,4 +1,5 @@
 import json
+import math
 import struct
 from typing import Any
 
@@ -111,6 +112,20 @@ def test_floats_out_of_range_are_refused(data_type: DataType, number: float) -> 
     for data in ([number], [number, "NaN"], ["Infinity", number]):
         with pytest.raises(RequestError, match="outside"):
             oip_values.to_bytes("x", data_type, [len(data)], data)
+
+
+@pytest.mark.parametrize("number", [0.1, -5, (1 << 64) - 1, math.inf, -math.inf])
+def test_one_number_is_written_as_in_a_list(number: float) -> None:
+    written = json.loads(json.dumps(oip_values.to_json_number(number), allow_nan=False))
+    assert oip_values.from_json_number(written) == number
+    assert oip_values.to_json_number(math.nan) == "NaN"
+    assert math.isnan(oip_values.from_json_number("NaN"))
+
+
+@pytest.mark.parametrize("bad", ["cat", "", None, True, [1], {}])
+def test_what_is_no_number_is_none(bad: Any) -> None:
+    with pytest.raises(ValueError, match="a number is expected"):
+        oip_values.from_json_number(bad)
 
 
 def test_the_three_non_finite_numbers_are_strings() -> None:

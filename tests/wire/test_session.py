@@ -35,6 +35,7 @@ def test_most_requests_belong_to_none() -> None:
         {"session": ""},
         {"session": "s" * (MAX_NAME_CHARS + 1)},
         {"session": 7},
+        {"session": "half a \ud83d"},
         {"session": "s", "session_start": 1},
         {"session": "s", "session_end": "yes"},
         {"session_start": True},
@@ -45,6 +46,13 @@ def test_what_names_no_session_is_refused(members: dict[str, Any]) -> None:
     for root, parameters in ((members, {}), ({}, members)):
         with pytest.raises(BadPayloadError):
             of_json(root, parameters)
+
+
+@pytest.mark.parametrize("name", ["", "s" * 70_000, "half a \ud83d"])
+def test_what_names_no_session_is_not_even_written(name: str) -> None:
+    for write in (session.as_json, session.as_properties):
+        with pytest.raises(BadPayloadError):
+            write(SessionUse(name=name))
 
 
 def test_two_that_differ_are_refused() -> None:
