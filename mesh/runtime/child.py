@@ -2,16 +2,13 @@
 
 It loads one slice by path and runs it on command. Whatever native code does here — crash, hang,
 leak, print — stays here, and it is confined (`mesh.runtime.confine`) before a byte of the model is
-read. It ends with the daemon: a closed control socket ends its loop, and a
-closed standard input (the daemon holds the other end) makes the kernel send SIGIO, which ends it
-even inside native code that holds the interpreter lock.
+read. It ends with the daemon: a closed control socket ends its loop, and the life line
+(`mesh.runtime.life_line`) ends it inside native code that holds the interpreter lock.
 """
 
 import contextlib
-import fcntl
 import importlib
 import os
-import select
 import signal
 import socket
 import sys
@@ -33,6 +30,7 @@ from mesh.runtime.control import (
     decode_load,
     encode_reply,
 )
+from mesh.runtime.life_line import end_with_parent
 from mesh.runtime.region import Region, lay_out
 
 _NO_MEMORY = "failed with error '12'"  # ENOMEM, of the mmap of the file (allocation.cc)
@@ -177,22 +175,6 @@ def _invoke(loaded: _LoadedInterpreter) -> Reply:
     return Reply(kind=ReplyKind.DONE, compute_s=compute_s)
 
 
-def _end_with_parent() -> None:
-    """Have the kernel end this process when the pipe at standard input loses its writer.
-
-    fcntl(2), O_ASYNC and F_SETOWN. PR_SET_PDEATHSIG is no use here: it fires when the *thread*
-    that started the process ends.
-    """
-    signal.signal(signal.SIGIO, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGIO})
-    fcntl.fcntl(0, fcntl.F_SETOWN, os.getpid())
-    fcntl.fcntl(0, fcntl.F_SETFL, fcntl.fcntl(0, fcntl.F_GETFL) | os.O_ASYNC)
-    poll = select.poll()
-    poll.register(0, 0)
-    if poll.poll(0):  # it was gone before the signal was armed
-        os._exit(0)
-
-
 def serve(control: socket.socket, tensors_fd: int) -> None:
     """Load what the first message names, then run it at each `INVOKE`, until the daemon is gone."""
     message = control.recv(MAX_MESSAGE_BYTES)
@@ -210,7 +192,7 @@ def main(arguments: Sequence[str]) -> None:
     # The daemon decides when a stage ends; Ctrl-C and `systemctl stop` reach the whole group.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    _end_with_parent()
+    end_with_parent()
     with socket.socket(fileno=control_fd) as control, contextlib.suppress(OSError):
         serve(control, tensors_fd)
     sys.stdout.flush()

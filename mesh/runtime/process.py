@@ -145,7 +145,7 @@ def _start(control_fd: int, tensors_fd: int) -> "subprocess.Popen[bytes]":
         cwd=Path(mesh.__file__).parent.parent,
         env={**os.environ, **_ENVIRONMENT},
         pass_fds=(control_fd, tensors_fd),
-        stdin=subprocess.PIPE,  # the life line: see `mesh.runtime.child`
+        stdin=subprocess.PIPE,  # the life line: see `mesh.runtime.life_line`
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         bufsize=0,

@@ -116,6 +116,8 @@ def _ask(request: bytes, timeout_s: float) -> dict[str, object]:
         finally:
             process.kill()
             process.wait(_REAP_S)
+            if process.stdin is not None:
+                process.stdin.close()
     try:
         reply = json.loads(answer)
     except ValueError as error:
@@ -159,7 +161,7 @@ def _start(descriptor: int) -> "subprocess.Popen[bytes]":
             # `-m` looks in the working directory first: there lies this very package and no other.
             cwd=Path(mesh.__file__).parent.parent,
             pass_fds=(descriptor,),
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,  # the life line: see `mesh.runtime.life_line`
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,

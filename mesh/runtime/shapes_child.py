@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from mesh.runtime.confine import confine_process, filter_system_calls, limit_memory
+from mesh.runtime.life_line import end_with_parent
 
 _MAX_REQUEST_BYTES = 1 << 20
 
@@ -73,6 +74,7 @@ def _shape(interpreter: Any, detail: Any) -> list[int] | None:
 
 
 def main(arguments: Sequence[str]) -> None:
+    end_with_parent()
     with socket.socket(fileno=int(arguments[0])) as control, contextlib.suppress(OSError):
         message = b""
         while len(message) <= _MAX_REQUEST_BYTES and (chunk := control.recv(1 << 16)):

@@ -11,13 +11,6 @@ import pytest
 
 LONG_S = 60.0
 
-HOLDS_THE_INTERPRETER_LOCK = """
-import ctypes, mesh.runtime.child as child
-child._end_with_parent()
-print("armed", flush=True)
-ctypes.PyDLL(None).sleep(600)
-"""
-
 LOADS_AND_WAITS = """
 import sys
 from pathlib import Path
@@ -39,22 +32,6 @@ def python(code: str, *arguments: str) -> "subprocess.Popen[bytes]":
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
-
-
-def test_it_ends_with_the_daemon_even_inside_native_code() -> None:
-    with python(HOLDS_THE_INTERPRETER_LOCK) as process:
-        assert process.stdout is not None
-        assert process.stdin is not None
-        assert process.stdout.readline() == b"armed\n"
-        process.stdin.close()
-        assert process.wait(LONG_S) == -signal.SIGIO
-
-
-def test_it_does_not_start_when_the_daemon_is_gone_already() -> None:
-    with python("import mesh.runtime.child as child\nchild._end_with_parent()") as process:
-        assert process.stdin is not None
-        process.stdin.close()
-        assert process.wait(LONG_S) in {0, -signal.SIGIO}
 
 
 def test_a_killed_daemon_leaves_no_child(subtraction: Any) -> None:
