@@ -226,16 +226,21 @@ def show_errors(
     capabilities: Sequence[Capability],
 ) -> None:
     """How far predicted stage times are off, with the mean of both measurements."""
-    errors = []
+    errors: list[tuple[float, float]] = []
     for stages, chain in chains.items():
         for place, (start, stop) in enumerate(pairwise(chain.bounds)):
             layers = LayerRange(start=start, stop=stop)
             predicted_s = statistics.mean(one.predict_s(layers) or 0.0 for one in capabilities)
             seconds = quartile([run.stage_s[place] for run in runs[stages]])
-            errors.append(predicted_s / seconds - 1)
-    mean = statistics.mean(map(abs, errors))
-    bias = statistics.mean(errors)
-    print(f"  predicted stage times: {mean:.1%} off in the mean ({bias:+.1%} with sign)")
+            errors.append((predicted_s / seconds - 1, seconds))
+    mean = statistics.mean(abs(error) for error, _ in errors)
+    weighted = sum(abs(error) * seconds for error, seconds in errors)
+    weighted /= sum(seconds for _, seconds in errors)
+    bias = statistics.mean(error for error, _ in errors)
+    print(
+        f"  predicted stage times: {mean:.1%} off in the mean ({bias:+.1%} with sign), "
+        f"{weighted:.1%} weighted by time"
+    )
 
 
 def quartile(seconds: Sequence[float]) -> float:

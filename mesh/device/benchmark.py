@@ -13,6 +13,8 @@ from mesh.device.chunks import (
     Chunk,
     SliceTiming,
     able_chunks,
+    doubtful,
+    halved,
     halves,
     longest_run,
     slice_constant_s,
@@ -28,6 +30,8 @@ TimeSlice = Callable[[LayerRange], SliceTiming]
 OnProgress = Callable[[int, int], None]
 """Called with how many slices are done, of how many."""
 
+MAX_CLOSER_LOOKS = 4
+"""How many chunks are timed in two parts because they took another time than was guessed."""
 MAX_SPLITS = 48
 """How many refused chunks are split to find what of them is refused; a further one is given up whole."""
 
@@ -58,6 +62,7 @@ def measure_capability(
     refused = joined([*refusals, *survey.refusals])
     if not survey.chunks:
         raise UnsupportedModelError(refused[0].reason)
+    survey.look_closer(efforts, passes)
     for _ in range(passes - 1):
         survey.time_again()
     chunk_s, constant_s = _net_chunk_s(survey)
@@ -97,6 +102,20 @@ class _Survey:
         if all(self._refusal(each) is None for each in merged):
             self.merged = merged
         self._total = self._done + (passes - 1) * len([*self.chunks, *self.merged])
+
+    def look_closer(self, efforts: Sequence[float], passes: int) -> None:
+        """Time chunks in two parts where the guess, which shares time inside them, seems wrong."""
+        for _ in range(MAX_CLOSER_LOOKS):
+            seconds = [self.timings[chunk].compute_s for chunk in self.chunks]
+            chunk = doubtful(self._boundaries, efforts, self.chunks, seconds)
+            if chunk is None:
+                return
+            parts = halved(self._boundaries, efforts, chunk)
+            self._total += len(parts) + (passes - 1) * (len(parts) - 1)
+            if any(self._refusal(part) is not None for part in parts):
+                return  # what loads as one is timed as one
+            place = self.chunks.index(chunk)
+            self.chunks = (*self.chunks[:place], *parts, *self.chunks[place + 1 :])
 
     def time_again(self) -> None:
         for chunk in (*self.chunks, *self.merged):

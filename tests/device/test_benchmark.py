@@ -61,6 +61,35 @@ def test_a_wrong_guess_of_efforts_moves_time_only_inside_chunks() -> None:
     assert math.isclose(math.fsum(s for s in capability.layer_s if s), math.fsum(TRUE_S))
 
 
+def slow_in_one_layer(layers: LayerRange) -> SliceTiming:
+    """A device on which layer 21 takes as long as all others, as an operator without a fast kernel does."""
+    one_s = math.fsum(TRUE_S) if layers.start <= 21 < layers.stop else 0.0
+    plain = exact(layers)
+    return SliceTiming(compute_s=plain.compute_s + one_s, call_s=plain.call_s + one_s)
+
+
+def test_a_layer_that_nobody_guessed_slow_is_found() -> None:
+    capability = measure(slow_in_one_layer)
+    for stop in (20, 21, 22, 24):
+        layers = LayerRange(start=0, stop=stop)
+        assert math.isclose(capability.predict_s(layers), slow_in_one_layer(layers).call_s)
+
+
+def test_a_closer_look_that_is_refused_leaves_the_chunk_as_it_was() -> None:
+    asked: list[LayerRange] = []
+
+    def only_as_first_asked(layers: LayerRange) -> SliceTiming:
+        asked.append(layers)
+        if len(asked) > MAX_CHUNKS + 2 and asked.count(layers) == 1:
+            raise UnsupportedModelError("too small")
+        return slow_in_one_layer(layers)
+
+    capability = measure(only_as_first_asked)
+    assert len(set(asked)) == MAX_CHUNKS + 2 + 1  # chunks, halves, and one closer look
+    assert None not in capability.layer_s
+    assert capability.refusals == ()
+
+
 def test_a_bad_moment_is_forgotten_in_the_next_pass() -> None:
     calls = 0
 

@@ -11,6 +11,8 @@ from mesh.device.chunks import (
     SliceTiming,
     able_chunks,
     choose_chunks,
+    doubtful,
+    halved,
     halves,
     longest_run,
     slice_constant_s,
@@ -148,3 +150,29 @@ def test_the_least_of_two_timings() -> None:
     one, other = SliceTiming(compute_s=1, call_s=4), SliceTiming(compute_s=2, call_s=3)
     assert one.least(other) == SliceTiming(compute_s=1, call_s=3)
     assert one.least(None) == one
+
+
+BOUNDARIES = (0, 2, 4, 6, 8, 10, 12)
+EFFORTS = (1.0,) * 12
+THIRDS = ((0, 4), (4, 8), (8, 12))
+
+
+def test_a_chunk_that_takes_what_was_guessed_is_not_doubted() -> None:
+    assert doubtful(BOUNDARIES, EFFORTS, THIRDS, (1.0, 1.0, 1.05)) is None
+    assert doubtful(BOUNDARIES, EFFORTS, THIRDS, (0.0, 0.0, 0.0)) is None
+
+
+def test_the_chunk_furthest_from_the_guess_is_doubted_slow_or_fast() -> None:
+    assert doubtful(BOUNDARIES, EFFORTS, THIRDS, (1.0, 3.0, 1.0)) == (4, 8)
+    assert doubtful(BOUNDARIES, EFFORTS, THIRDS, (0.1, 1.0, 1.0)) == (0, 4)
+
+
+def test_a_chunk_of_one_piece_hides_nothing() -> None:
+    chunks = ((0, 4), (4, 6), (6, 12))
+    assert doubtful((0, 2, 4, 6, 8, 12), EFFORTS, chunks, (1.0, 9.0, 2.0)) != (4, 6)
+
+
+def test_halves_of_a_chunk_weigh_about_the_same() -> None:
+    assert halved(BOUNDARIES, EFFORTS, (0, 12)) == ((0, 6), (6, 12))
+    efforts = (9.0, 9.0, *EFFORTS[2:])
+    assert halved(BOUNDARIES, efforts, (0, 12)) == ((0, 2), (2, 12))
