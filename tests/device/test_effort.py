@@ -49,3 +49,14 @@ def test_multiplications(
     operator: str, weights: Sequence[int], x: Sequence[int], y: Sequence[int], expected: int
 ) -> None:
     assert effort(operator, weights, x, y) == expected
+
+
+def test_of_a_table_only_what_is_looked_up_counts() -> None:
+    builder = ModelBuilder()
+    index = builder.tensor("index", (2,), "int32")
+    table = builder.constant("table", np.zeros((1000, 8), np.float32))
+    rows = builder.tensor("rows", (2, 8))
+    builder.operator("GATHER", [table, index], [rows], make_table("GatherOptions"))
+    model = read_model(builder.build({"index": index}, {"rows": rows}))
+    rows_bytes, index_bytes = 2 * 8 * 4, 2 * 4
+    assert layer_efforts(model) == (5000 + 2 * (2 * rows_bytes + index_bytes),)
