@@ -13,10 +13,10 @@ from mesh.fleet.facts import (
     waiting_sentence,
 )
 from mesh.fleet.view import NodeView, View
-from mesh.ids import BootId, ModelId, NodeId
+from mesh.ids import ModelId, NodeId
 from mesh.planning.pieces import PieceMemory, Pieces
+from mesh.testing.documents import sample_advert
 from mesh.wire.documents import (
-    Advert,
     CapabilityDocument,
     HoldingsDocument,
     Link,
@@ -46,25 +46,7 @@ CAPABILITY = CapabilityDocument(
 
 def a_node(node_id: NodeId, *peers: NodeId) -> NodeView:
     """A node that is ready for the model and knows its links to these peers."""
-    advert = Advert(
-        node_id=node_id,
-        boot_id=BootId("0" * 8),
-        name=f"node {node_id[0]}",
-        mesh_name="default",
-        version="1",
-        board="",
-        board_label="",
-        runtime="litert",
-        runtime_version="2.3.0",
-        kernel_class="k",
-        broker_url="mqtt://a:1883",
-        broker_kind="mosquitto",
-        http_url="http://a:80",
-        host_id="host",
-        host_cores=4,
-        threads=4,
-        memory_bytes=1000,
-    )
+    advert = sample_advert(node_id, name=f"node {node_id[0]}")
     links = [Link(peer=peer, goodput_bytes_per_s=1e6, message_s=0.001) for peer in peers]
     return NodeView(
         advert=advert,

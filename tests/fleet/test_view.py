@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from mesh.errors import RemoteError
 from mesh.fleet.view import MAX_MODELS, MAX_NODES, NodeView, View, forget, learn, sources
 from mesh.ids import BootId, Epoch, ModelId, NodeId, PlanId
+from mesh.testing.documents import sample_advert
 from mesh.wire.codec import encode
 from mesh.wire.documents import (
-    Advert,
     CapabilityDocument,
     HoldingsDocument,
     Link,
@@ -26,25 +26,7 @@ from mesh.wire.topics import Fact, FactTopic
 
 A, B = NodeId("a" * 16), NodeId("b" * 16)
 MODEL = ModelId("0" * 64)
-ADVERT = Advert(
-    node_id=A,
-    boot_id=BootId("1" * 8),
-    name="a",
-    mesh_name="default",
-    version="1",
-    board="",
-    board_label="",
-    runtime="litert",
-    runtime_version="2.3.0",
-    kernel_class="k",
-    broker_url="mqtt://a:1883",
-    broker_kind="mosquitto",
-    http_url="http://a:80",
-    host_id="a",
-    host_cores=4,
-    threads=4,
-    memory_bytes=1 << 30,
-)
+ADVERT = sample_advert(A, boot_id=BootId("1" * 8), name="a", host_id="a", memory_bytes=1 << 30)
 HOLDINGS = HoldingsDocument(held=(MODEL,))
 STATUS = StageStatus(
     plan_id=PlanId("0" * 16), epoch=Epoch(1), model_id=MODEL, stage=0, state=StageState.READY

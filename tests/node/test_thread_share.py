@@ -1,9 +1,9 @@
 import pytest
 
 from mesh.fleet.view import NodeView, View
-from mesh.ids import BootId, NodeId
+from mesh.ids import NodeId
 from mesh.node.thread_share import ThreadShare
-from mesh.wire.documents import Advert
+from mesh.testing.documents import sample_advert
 
 ME, A, B, C = (NodeId(letter * 16) for letter in "0abc")
 
@@ -12,25 +12,7 @@ def a_view(**hosts: str) -> View:
     """Nodes by the first letter of their id, with the machine that each runs on."""
     return {
         NodeId(letter * 16): NodeView(
-            advert=Advert(
-                node_id=NodeId(letter * 16),
-                boot_id=BootId("0" * 8),
-                name=letter,
-                mesh_name="default",
-                version="1",
-                board="",
-                board_label="",
-                runtime="litert",
-                runtime_version="2.3.0",
-                kernel_class="k",
-                broker_url="mqtt://a:1883",
-                broker_kind="mosquitto",
-                http_url="http://a:80",
-                host_id=host,
-                host_cores=4,
-                threads=4,
-                memory_bytes=1000,
-            )
+            advert=sample_advert(NodeId(letter * 16), name=letter, host_id=host)
         )
         for letter, host in ((name.removeprefix("n"), host) for name, host in hosts.items())
     }
