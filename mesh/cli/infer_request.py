@@ -85,7 +85,7 @@ def read_arrays(path: Path) -> Arrays:
             arrays = {name: content[name] for name in content.files}
     except (OSError, ValueError, TypeError, AttributeError, EOFError) as error:
         raise _no_arrays(path, str(error)) from error
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
+    except (zipfile.BadZipFile, zlib.error, RuntimeError) as error:  # also an unknown compression
         raise _no_arrays(path, str(error)) from error
     for name, array in arrays.items():
         if not isinstance(array, np.ndarray):  # NumPy hands over members that are none as bytes

@@ -50,7 +50,7 @@ SCIKIT_IMAGE = Wheel(
     requirement="scikit-image==0.26.0",
     file="scikit_image-0.26.0-cp311-cp311-manylinux_2_24_x86_64.manylinux_2_28_x86_64.whl",
     sha256="74aa5518ccea28121f57a95374581d3b979839adc25bb03f289b1bc9b99c58af",
-    licence="public domain or CC0 (the photos that are used)",
+    licence="public domain, CC0 or no known restrictions (the photos that are used)",
 )
 
 

@@ -68,6 +68,18 @@ def test_bad_arrays(content: bytes, tmp_path: Path) -> None:
         read_arrays(path)
 
 
+def test_an_unknown_compression_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.npz"
+    np.savez(path, x=np.zeros(4))
+    content = bytearray(path.read_bytes())
+    # PKWARE's APPNOTE 4.3.7 and 4.3.12: where headers say the method; 99 is none that zipfile has.
+    for magic, method_at in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):
+        content[content.index(magic) + method_at] = 99
+    path.write_bytes(content)
+    with pytest.raises(UsageError, match=r"compression.*numpy\.savez"):
+        read_arrays(path)
+
+
 def test_arrays_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(infer_request, "MAX_FILE_BYTES", 1 << 20)
     path = tmp_path / "bomb.npz"

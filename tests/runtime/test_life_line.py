@@ -10,7 +10,7 @@ HOLDS_THE_INTERPRETER_LOCK = """
 import ctypes, mesh.runtime.life_line as life_line
 life_line.end_with_parent()
 print("armed", flush=True)
-ctypes.PyDLL(None).sleep(600)
+ctypes.PyDLL(None).pause()  # until a signal comes
 """
 
 
