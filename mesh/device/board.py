@@ -11,7 +11,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from mesh.device.cgroup import memory_limits
+from mesh.device.cgroup import cpu_limit, memory_limits
 from mesh.device.processor import process_machine
 from mesh.device.profile import BoardFacts, DeviceProfile, Power
 from mesh.device.sensors import ThermalSensors
@@ -61,11 +61,17 @@ class Board:
         return BoardFacts(
             model=self._model(),
             machine=self._machine,
-            cores=min(self._allowed_cores, self._online_cores()),
+            cores=max(1, int(self.cores())),
             memory_bytes=min([memory_bytes, *limits]),
             page_bytes=self._page_bytes,
             host_id=self._host_id(),
         )
+
+    def cores(self) -> float:
+        """How many processor cores this process and its children may use now; a CPU quota may leave less than one."""
+        limit = cpu_limit(self._root)
+        whole = float(min(self._allowed_cores, self._online_cores()))
+        return whole if limit is None else min(whole, limit.cores)
 
     def status(self, profile: DeviceProfile) -> DeviceStatus:
         temperature_c = self._sensors.temperature_c(profile.thermal)
@@ -94,21 +100,32 @@ class Board:
         return parse_power_mode(answer.decode("utf-8", "replace"), power)
 
     def _model(self) -> str | None:
-        text = read_text(self._root / "proc/device-tree/model")
-        return "".join(c for c in text if c.isprintable())[:_MAX_MODEL_CHARS] if text else None
+        """As the device tree has it, else vendor and product as the firmware has them."""
+        names = [read_text(self._root / "proc/device-tree/model")]
+        if not names[0]:
+            dmi = self._root / "sys/class/dmi/id"
+            names = [read_text(dmi / "sys_vendor"), read_text(dmi / "product_name")]
+        text = " ".join(name for name in names if name)
+        kept = "".join(c for c in text if c.isprintable())
+        return kept.strip()[:_MAX_MODEL_CHARS] or None
 
     def _online_cores(self) -> int:
         text = read_text(self._root / "sys/devices/system/cpu/online")
         return count_list(text or "") or self._allowed_cores
 
     def _host_id(self) -> str:
-        """Equal for nodes on one machine, containers included; tells nothing of the machine."""
+        """Equal for nodes that share processors, containers included; tells nothing of the machine.
+
+        Under a CPU quota, its group is a machine of its own.
+        """
+        limit = cpu_limit(self._root)
+        group = "" if limit is None else f" group {limit.group}"
         # The boot id is one per kernel, whereas containers may bring a machine id of their own
         # and copied SD cards share one.
         for path in ("proc/sys/kernel/random/boot_id", "etc/machine-id"):
             text = read_text(self._root / path)
             if text:
-                return hashlib.sha256(f"edge-mesh host {text}".encode()).hexdigest()[:16]
+                return hashlib.sha256(f"edge-mesh host {text}{group}".encode()).hexdigest()[:16]
         return ""
 
     def _memory_info(self) -> dict[str, int]:

@@ -1,9 +1,12 @@
-"""Reads `device_profiles/*.toml` into profiles, strictly: an unknown key is an error, not a comment."""
+"""Reads `device_profiles/*.toml` into profiles, strictly: an unknown key is an error, not a comment.
+
+So is silence: a fact that a file neither gives nor names in `unknown` is refused.
+"""
 
 import sys
 import types
-from collections.abc import Mapping
-from dataclasses import MISSING, fields, is_dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, Field, fields, is_dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -33,11 +36,11 @@ def profiles_folder() -> Path:
 def load_profiles(folder: Path | None = None) -> tuple[DeviceProfile, ...]:
     """Every profile of the folder, by default the one that comes with the package, sorted by name.
 
-    Raises: DeviceError naming the file and the key.
+    Raises: DeviceError naming the file and the key, or two profiles that share a name or alias.
     """
     files = sorted((folder or profiles_folder()).glob("*.toml"))
     profiles = tuple(read_profile(file) for file in files)
-    names = [profile.name for profile in profiles]
+    names = [name for profile in profiles for name in (profile.name, *profile.aliases)]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise DeviceError(f"two device profiles are named {twice[0]!r}: rename one")
@@ -46,18 +49,89 @@ def load_profiles(folder: Path | None = None) -> tuple[DeviceProfile, ...]:
 
 def read_profile(file: Path) -> DeviceProfile:
     """Raises: DeviceError."""
+    return read_profile_text(_text(file), where=file.name)
+
+
+def profile_text(name: str) -> str:
+    """The file of a profile that comes with the package, comments and all. Raises: DeviceError."""
+    return _text(profiles_folder() / f"{name}.toml")
+
+
+def _text(file: Path) -> str:
     try:
         with file.open("rb") as stream:
-            text = stream.read(_MAX_FILE_BYTES).decode("utf-8")
-        document = tomllib.loads(text)
+            return stream.read(_MAX_FILE_BYTES).decode("utf-8")
     except (OSError, ValueError) as error:
         raise DeviceError(f"device profile {file.name} cannot be read: {error}") from error
-    return parse_profile(document, where=file.name)
+
+
+def read_profile_text(text: str, *, where: str) -> DeviceProfile:
+    """A profile from the text of its file. Raises: DeviceError."""
+    try:
+        document = tomllib.loads(text)
+    except ValueError as error:
+        raise DeviceError(f"device profile {where} cannot be read: {error}") from error
+    return parse_profile(document, where=where)
 
 
 def parse_profile(document: Mapping[str, Any], *, where: str) -> DeviceProfile:
     """A profile from parsed TOML; `where` names the file. Raises: DeviceError naming file and key."""
-    return _read_table(DeviceProfile, document, where, "")
+    profile = _read_table(DeviceProfile, document, where, "")
+    _check_unknown(profile, document, where)
+    return profile
+
+
+def given_facts(document: Mapping[str, Any]) -> tuple[str, ...]:
+    """The dotted keys of the facts that a profile's document gives."""
+    return tuple(_fact_keys(DeviceProfile, document, "", given=True))
+
+
+def lacking_facts(document: Mapping[str, Any]) -> tuple[str, ...]:
+    """Those that it does not give: `unknown` has to name them, or their tables."""
+    return tuple(_fact_keys(DeviceProfile, document, "", given=False))
+
+
+def _fact_keys(kind: type, value: Mapping[str, Any], key: str, *, given: bool) -> Iterator[str]:
+    hints = get_type_hints(kind)
+    for each in fields(kind):
+        inner = _join(key, each.name)
+        table = _table_kind(hints[each.name])
+        if table is not None:
+            # A port that is left out is one that the board has not; other tables merely stand empty.
+            if each.name in value or is_dataclass(hints[each.name]):
+                yield from _fact_keys(table, value.get(each.name, {}), inner, given=given)
+        elif each.metadata.get("is_fact") and (each.name in value) == given:
+            yield inner
+
+
+def _table_kind(hint: Any) -> type | None:
+    """The dataclass behind `Kind` or `Kind | None`."""
+    kinds = (hint, *get_args(hint)) if get_origin(hint) is not tuple else ()
+    return next((kind for kind in kinds if is_dataclass(kind) and isinstance(kind, type)), None)
+
+
+def _check_unknown(profile: DeviceProfile, document: Mapping[str, Any], where: str) -> None:
+    lacking = lacking_facts(document)
+    given = given_facts(document)
+    for key in lacking:
+        if not any(_covers(entry, key) for entry in profile.unknown):
+            raise DeviceError(
+                f"device profile {where}: {key} is missing: give it, or name it in unknown"
+            )
+    for entry in profile.unknown:
+        for key in given:
+            if _covers(entry, key):
+                raise DeviceError(
+                    f"device profile {where}: {key} is given, and yet {entry!r} is in unknown"
+                )
+        if not any(_covers(entry, key) for key in lacking):
+            raise DeviceError(
+                f"device profile {where}: {entry!r} in unknown is no key that may be unknown"
+            )
+
+
+def _covers(entry: str, key: str) -> bool:
+    return key == entry or key.startswith(f"{entry}.")
 
 
 _Table = TypeVar("_Table")
@@ -75,12 +149,18 @@ def _read_table(kind: type[_Table], value: Any, where: str, key: str) -> _Table:
         if each.name in value:
             inner = _join(key, each.name)
             given[each.name] = _read(hints[each.name], value[each.name], where, inner)
-        elif each.default is MISSING:
+        elif _is_required(each):
             raise DeviceError(f"device profile {where}: key {_join(key, each.name)!r} is missing")
     return kind(**given)
 
 
+def _is_required(each: "Field[Any]") -> bool:
+    return each.default is MISSING and each.default_factory is MISSING
+
+
 def _read(kind: Any, value: Any, where: str, key: str) -> Any:
+    if get_origin(kind) in (Union, types.UnionType):  # "T | None": TOML has no null, absent is None
+        kind = next(each for each in get_args(kind) if each is not type(None))
     if is_dataclass(kind):
         return _read_table(kind, value, where, key)  # type: ignore[arg-type]
     if get_origin(kind) is tuple:
@@ -88,8 +168,6 @@ def _read(kind: Any, value: Any, where: str, key: str) -> Any:
             raise _wrong(where, key, "an array")
         inner = get_args(kind)[0]
         return tuple(_read(inner, each, where, f"{key}[{i}]") for i, each in enumerate(value))
-    if get_origin(kind) in (Union, types.UnionType):  # "T | None": TOML has no null, absent is None
-        kind = next(each for each in get_args(kind) if each is not type(None))
     return _read_scalar(kind, value, where, key)
 
 
@@ -103,9 +181,14 @@ def _read_scalar(kind: Any, value: Any, where: str, key: str) -> Any:
         value = float(value)
     if type(value) is not kind:
         raise _wrong(where, key, {str: "a string", int: "an integer", float: "a number"}[kind])
-    if kind in (int, float) and not 0 < value < 1e15:
+    if kind in (int, float) and not _is_possible(key, value):
         raise _wrong(where, key, "greater than 0")
     return value
+
+
+def _is_possible(key: str, value: float) -> bool:
+    """Above 0; only numbers that name something, such as a mode's, may begin there."""
+    return 0 < value < 1e15 or (value == 0 and key.endswith(".id"))
 
 
 def _join(key: str, name: str) -> str:

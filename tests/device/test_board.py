@@ -82,6 +82,16 @@ def test_the_model_is_cleaned_and_bounded(machine: Any) -> None:
     assert len(facts.model) == 128
 
 
+def test_without_a_device_tree_the_firmware_names_the_machine(machine: Any) -> None:
+    named = {
+        "proc/meminfo": "MemTotal: 1 kB\n",
+        "sys/class/dmi/id/sys_vendor": "Intel(R) Client Systems\n",
+        "sys/class/dmi/id/product_name": "NUC8i5BEH\n",
+    }
+    assert board(machine(named)).facts().model == "Intel(R) Client Systems NUC8i5BEH"
+    assert board(machine(PI_5 | named)).facts().model == "Raspberry Pi 5 Model B Rev 1.0"
+
+
 def test_nodes_of_one_boot_share_the_host(machine: Any) -> None:
     host_id = board(machine(PI_5)).facts().host_id
     in_a_container = PI_5 | {"etc/machine-id": "ffffffffffffffffffffffffffffffff\n"}
@@ -136,3 +146,20 @@ def test_an_answer_without_the_line_is_no_mode() -> None:
     power = Power(query=("q",), answer_prefix="NV Power Mode: ")
     assert parse_power_mode("Error\n", power) == ""
     assert parse_power_mode("NV Power Mode: MAXN_SUPER\n2\n", power) == "MAXN_SUPER"
+
+
+def test_a_quota_leaves_a_share_of_a_core_and_makes_a_machine_of_its_own(machine: Any) -> None:
+    group = {
+        "proc/self/cgroup": "0::/node\n",
+        "sys/fs/cgroup/node/cpu.max": "20000 100000\n",
+    }
+    host_id = board(machine(PI_5)).facts().host_id
+    here = board(machine(PI_5 | group))
+    assert here.cores() == 0.2
+    assert here.facts().cores == 1, "for threads, which are whole"
+    assert here.facts().host_id != host_id
+
+
+def test_a_quota_of_more_than_there_is_changes_nothing(machine: Any) -> None:
+    group = {"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "6400000 100000\n"}
+    assert board(machine(PI_5 | group)).cores() == 4.0

@@ -1,6 +1,14 @@
 import pytest
 
-from mesh.device.profile import BoardFacts, DeviceProfile, Match, Memory, recognise
+from mesh.device.profile import (
+    BoardFacts,
+    DeviceProfile,
+    Match,
+    Memory,
+    find_profile,
+    matching_prefix,
+    recognise,
+)
 from mesh.errors import DeviceError
 
 
@@ -16,6 +24,7 @@ def profile(name: str, machine: str, *prefixes: str) -> DeviceProfile:
         title=name,
         match=Match(machines=(machine,), model_prefixes=prefixes),
         memory=Memory(reserved_bytes=1),
+        aliases=(f"{name}-for-short", f"{name}-or-else"),
     )
 
 
@@ -48,3 +57,23 @@ def test_the_longest_prefix_wins_then_the_generic_one(
 def test_no_profile_is_an_error_that_says_what_to_add() -> None:
     with pytest.raises(DeviceError, match=r'match\.machines = \["riscv64"\]'):
         recognise(facts(None, "riscv64"), PROFILES)
+
+
+def test_the_rule_is_the_longest_prefix() -> None:
+    plus = profile("p", "aarch64", "Board", "Board Plus", "Card")
+    assert matching_prefix(facts("Board Plus Rev 2"), plus) == "Board Plus"
+    assert matching_prefix(facts("Board Rev 2"), plus) == "Board"
+    assert matching_prefix(facts("A Board"), plus) is None
+    assert matching_prefix(facts(None), plus) is None
+
+
+@pytest.mark.parametrize("name", ["board-plus", "Board-Plus", "board-plus-for-short"])
+def test_a_profile_is_found_by_name_and_alias(name: str) -> None:
+    assert find_profile(name, PROFILES) is PROFILES[3]
+
+
+def test_a_wrong_name_is_told_the_right_ones() -> None:
+    with pytest.raises(
+        DeviceError, match=r"no device profile 'bord'; there are: .*board-for-short"
+    ):
+        find_profile("bord", PROFILES)

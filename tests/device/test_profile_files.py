@@ -1,108 +1,29 @@
-"""The reader, and what must hold for every profile that comes with the project."""
+"""The reader. What must hold for the files themselves is in `tests/test_device_profiles.py`."""
 
-import re
-from collections.abc import Iterator
-from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any
 
 import pytest
 
-from mesh.device.profile import BoardFacts, DeviceProfile, ThrottleKind, recognise
+from mesh.device.profile import Port, ThrottleKind
 from mesh.device.profile_files import (
+    given_facts,
+    lacking_facts,
     load_profiles,
     parse_profile,
     profiles_folder,
-    read_profile,
+    read_profile_text,
 )
 from mesh.errors import DeviceError
 
-FILES = sorted(profiles_folder().glob("*.toml"))
-PROFILES = load_profiles()
+TABLES = ["processor", "memory", "thermal", "power", "network", "typical"]
 LEAST: dict[str, Any] = {
     "name": "board",
     "title": "Board",
+    "unknown": TABLES,
     "match": {"machines": ["aarch64"]},
     "memory": {"reserved_bytes": 1},
 }
-
-MODELS = {
-    "Raspberry Pi 5 Model B Rev 1.0": "raspberry-pi-5",
-    "Raspberry Pi 4 Model B Rev 1.5": "raspberry-pi-4b",
-    "Raspberry Pi 3 Model B Plus Rev 1.3": "raspberry-pi-3b-plus",
-    "Raspberry Pi Zero 2 W Rev 1.0": "raspberry-pi-zero-2-w",
-    "NVIDIA Jetson Nano Developer Kit": "jetson-nano",
-    "NVIDIA Jetson Orin Nano Engineering Reference Developer Kit": "jetson-orin-nano",
-    "NVIDIA Jetson Orin Nano Engineering Reference Developer Kit Super": "jetson-orin-nano",
-    "NVIDIA Jetson AGX Orin Developer Kit": "jetson-agx-orin",
-    "NVIDIA Jetson Xavier NX Developer Kit": "generic-arm64",
-    "Raspberry Pi 3 Model B Rev 1.2": "generic-arm64",
-}
-
-
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_the_file_is_named_as_the_profile(file: Path) -> None:
-    assert read_profile(file).name == file.stem
-
-
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_every_number_has_its_source(file: Path) -> None:
-    """A comment on the line, or above the run of lines that it stands in."""
-    is_sourced = False
-    for line in file.read_text(encoding="utf-8").splitlines():
-        if not line.strip():
-            is_sourced = False
-        is_sourced = is_sourced or "#" in line
-        if re.match(r"\w+ = \[?\d", line):
-            assert is_sourced, f"{file.name}: {line}"
-
-
-@pytest.mark.parametrize("profile", PROFILES, ids=lambda profile: profile.name)
-def test_the_numbers_are_possible(profile: DeviceProfile) -> None:
-    thermal, typical, power = profile.thermal, profile.typical, profile.power
-    assert all(size > profile.memory.reserved_bytes for size in profile.memory.sizes_bytes)
-    if thermal.throttles_c is not None:
-        assert 40 < (thermal.hot_c or 0) < thermal.throttles_c < 110
-    pairs = (
-        (typical.mobilenet_v2_s, typical.one_thread_mobilenet_v2_s),
-        (typical.resnet_50_s, typical.one_thread_resnet_50_s),
-    )
-    for all_cores_s, one_thread_s in pairs:
-        assert (all_cores_s is None) == (one_thread_s is None)
-        assert all_cores_s is None or 0.001 < all_cores_s < (one_thread_s or 0) < 10
-    assert all((mode.clock_hz or 0) <= (profile.processor.clock_hz or 0) for mode in power.modes)
-
-
-@pytest.mark.parametrize(("model", "name"), MODELS.items())
-def test_boards_are_recognised(model: str, name: str) -> None:
-    facts = BoardFacts(
-        model=model, machine="aarch64", cores=4, memory_bytes=1, page_bytes=1, host_id=""
-    )
-    assert recognise(facts, PROFILES).name == name
-
-
-@pytest.mark.parametrize("machine", ["x86_64", "aarch64", "armv7l"])
-def test_every_architecture_has_a_generic_profile(machine: str) -> None:
-    facts = BoardFacts(
-        model=None, machine=machine, cores=1, memory_bytes=1, page_bytes=1, host_id=""
-    )
-    assert recognise(facts, PROFILES).name.startswith("generic-")
-
-
-def keys(kind: Any, prefix: str = "") -> Iterator[str]:
-    hints = get_type_hints(kind)
-    for each in fields(kind):
-        hint = hints[each.name]
-        inner = hint if is_dataclass(hint) else None
-        yield from keys(inner, f"{prefix}{each.name}.") if inner else iter([prefix + each.name])
-
-
-def test_the_readme_explains_every_key() -> None:
-    text = (profiles_folder() / "README.md").read_text(encoding="utf-8")
-    table = [line for line in text.splitlines() if line.startswith("| `")]
-    assert [
-        key for key in keys(DeviceProfile) if not any(f"`{key}`" in line for line in table)
-    ] == []
 
 
 def test_the_least_profile() -> None:
@@ -142,7 +63,8 @@ def test_mistakes_are_named_with_their_key(change: dict[str, Any], complaint: st
 def test_whole_numbers_may_stand_for_fractions() -> None:
     sensor = {"hwmon": "a", "file": "b", "kind": "flag"}
     thermal = {"thermal": {"hot_c": 70, "sensors": [sensor]}}
-    profile = parse_profile(LEAST | thermal, where="board.toml")
+    unknown = [*without("thermal"), "thermal.zones", "thermal.throttles_c"]
+    profile = parse_profile(LEAST | thermal | {"unknown": unknown}, where="board.toml")
     assert profile.thermal.hot_c == 70.0
     assert profile.thermal.sensors[0].kind is ThrottleKind.FLAG
 
@@ -154,16 +76,76 @@ def test_files_that_are_no_toml(tmp_path: Path) -> None:
             load_profiles(tmp_path)
 
 
-def test_two_profiles_of_one_name(tmp_path: Path) -> None:
+def test_two_profiles_of_one_name_or_alias(tmp_path: Path) -> None:
     text = (profiles_folder() / "generic-arm64.toml").read_text(encoding="utf-8")
-    for name in ("one.toml", "two.toml"):
-        (tmp_path / name).write_text(text, encoding="utf-8")
-    with pytest.raises(DeviceError, match="two device profiles are named 'generic-arm64'"):
-        load_profiles(tmp_path)
+    (tmp_path / "one.toml").write_text(text, encoding="utf-8")
+    other = text.replace('name = "generic-arm64"', 'name = "arm64"').replace('"arm64", ', "")
+    for content, shared in ((text, "aarch64"), (other, "aarch64")):
+        (tmp_path / "two.toml").write_text(content, encoding="utf-8")
+        with pytest.raises(DeviceError, match=f"two device profiles are named '{shared}'"):
+            load_profiles(tmp_path)
 
 
-def test_tuples_are_the_only_generic_kinds() -> None:
-    """The reader knows scalars, optional scalars, tables and tuples of these."""
-    for each in fields(DeviceProfile):
-        hint = get_type_hints(DeviceProfile)[each.name]
-        assert is_dataclass(hint) or hint is str or get_args(hint) == (str, ...)
+def without(*tables: str) -> list[str]:
+    return [table for table in TABLES if table not in tables]
+
+
+CORES = {"processor": {"cores": 4}}
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"unknown": without("power")}, r"power\.query is missing: give it, or name it in unknown"),
+        (CORES, r"processor\.cores is given, and yet 'processor' is in unknown"),
+        ({"unknown": [*TABLES, "typical.resnet_51_s"]}, "'typical.resnet_51_s' in unknown is no"),
+        ({"unknown": [*TABLES, "name"]}, "'name' in unknown is no key that may be unknown"),
+        ({"unknown": [*TABLES, ""]}, "'' in unknown is no key that may be unknown"),
+        (
+            {"network": {"wifi": {}}, "unknown": [*without("network"), "network.message_cpu_s"]},
+            r"network\.wifi\.bytes_per_s is missing",
+        ),
+    ],
+)
+def test_a_fact_is_given_or_said_to_be_unknown(change: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(DeviceError, match=complaint):
+        parse_profile(LEAST | change, where="board.toml")
+
+
+def test_single_facts_of_a_table_may_be_unknown() -> None:
+    unknown = [*without("processor"), "processor.core", "processor.clock_hz"]
+    profile = parse_profile(LEAST | CORES | {"unknown": unknown}, where="board.toml")
+    assert (profile.processor.cores, profile.processor.core) == (4, None)
+
+
+def test_a_port_that_is_left_out_is_none_and_needs_no_word() -> None:
+    unknown = [*without("network"), "network.message_cpu_s", "network.byte_cpu_s"]
+    network = {"network": {"ethernet": {"bytes_per_s": 5}}, "unknown": unknown}
+    profile = parse_profile(LEAST | network, where="board.toml")
+    assert profile.network.ethernet == Port(bytes_per_s=5)
+    assert profile.network.wifi is None
+
+
+def test_an_empty_list_is_given() -> None:
+    power = {"power": {"query": [], "modes": []}, "unknown": without("power")}
+    assert parse_profile(LEAST | power, where="board.toml").power.modes == ()
+
+
+def test_facts_given_and_lacking_are_all_facts() -> None:
+    document = LEAST | {"network": {"ethernet": {}, "wifi": {}}} | CORES
+    given = given_facts(document)
+    lacking = lacking_facts(document)
+    assert given == ("processor.cores",)
+    assert {"network.wifi.bytes_per_s", "typical.source", "thermal.sensors"} < set(lacking)
+    assert not set(given) & set(lacking)
+
+
+def test_the_text_of_a_file_is_read_as_the_file() -> None:
+    text = (profiles_folder() / "raspberry-pi-5.toml").read_text(encoding="utf-8")
+    assert read_profile_text(text, where="here") in load_profiles()
+
+
+def test_a_mode_may_have_the_number_0() -> None:
+    mode = {"name": "MAXN", "id": 0, "clock_hz": 1, "cores": 1}
+    power = {"power": {"query": [], "modes": [mode]}, "unknown": without("power")}
+    assert parse_profile(LEAST | power, where="board.toml").power.modes[0].id == 0

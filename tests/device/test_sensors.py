@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from mesh.device.profile import Thermal, ThrottleKind, ThrottleSensor
-from mesh.device.sensors import ThermalSensors
+from mesh.device.sensors import Sign, ThermalSensors
 
 VOLTAGE = Thermal(
     sensors=(ThrottleSensor(hwmon="rpi_volt", file="in0_lcrit_alarm", kind=ThrottleKind.FLAG),)
@@ -66,3 +66,46 @@ def test_the_limit_of_the_profile_is_a_sign_too(tmp_path: Path) -> None:
     assert sensors.throttled(thermal, 80.0) is True
     assert sensors.throttled(thermal, None) is None
     assert sensors.throttled(Thermal(), 99.0) is None
+
+
+FLAGS = Thermal(
+    sensors=(
+        ThrottleSensor(
+            file="devices/platform/soc*/*firmware/get_throttled",
+            kind=ThrottleKind.BITS,
+            bits=("undervoltage", "", "throttled"),
+        ),
+    )
+)
+
+
+@pytest.mark.parametrize(
+    ("word", "signs"),
+    [
+        ("0", ()),
+        ("50000", ()),  # what was, not what is
+        ("50005", ("undervoltage", "throttled")),
+        ("0x4", ("throttled",)),
+        ("2", ()),
+        ("what", None),
+        ("-1", None),
+    ],
+)
+def test_a_word_of_bits_says_which_are_set(
+    machine: Any, word: str, signs: tuple[str, ...] | None
+) -> None:
+    file = "devices/platform/soc@107c000000/soc@107c000000:firmware/get_throttled"
+    sensors = ThermalSensors(machine({f"sys/{file}": f"{word}\n"}))
+    assert [each.signs for each in sensors.signs(FLAGS)] == ([] if signs is None else [signs])
+    assert sensors.throttled(FLAGS, None) is (None if signs is None else bool(signs))
+
+
+def test_signs_name_their_file_below_sys(machine: Any) -> None:
+    folder = "sys/class/hwmon/hwmon1"
+    sensors = ThermalSensors(
+        machine({f"{folder}/name": "rpi_volt\n", f"{folder}/in0_lcrit_alarm": "1\n"})
+    )
+    assert sensors.signs(VOLTAGE) == (
+        Sign(file="class/hwmon/hwmon1/in0_lcrit_alarm", value=1, signs=("in0_lcrit_alarm",)),
+    )
+    assert sensors.signs(FLAGS) == ()
