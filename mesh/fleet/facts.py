@@ -1,20 +1,36 @@
 """From what the nodes say to the planner's question: who may take part in a model, and who not yet."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 
+from mesh.fleet.drift import Pace
 from mesh.fleet.view import NodeView, View
 from mesh.ids import ModelId, NodeId
 from mesh.model.tensor import LayerRange
 from mesh.planning import PlanLink, PlanNode, Problem
 from mesh.planning.pieces import Pieces
-from mesh.wire.documents import CapabilityDocument, RefusedLayers
+from mesh.planning.wishes import Wishes
+from mesh.wire.measured import CapabilityDocument, LinksDocument, RefusedLayers
 
 INTERPRETER_BYTES = 48 << 20
 """Resident memory of a child that holds an interpreter and NumPy but no model yet.
 
 Measured on x86-64 with Python 3.11: 40 MiB with LiteRT 2.3, 42 MiB with tflite-runtime 2.14.
 """
+
+LEAST_CORES = 0.001
+"""A node that is busy with itself has this left: it is slow, not impossible."""
+
+HANDLING = 2.0
+"""A stage's queue, threads and call take as much again as the bare frames, sent and received.
+
+Measured as the next: processor time of node and broker per request, two models on 2 to 4 nodes.
+"""
+REQUEST_MESSAGES = 5.0
+"""A client's request takes about as much as so many frames: 3.9 to 6.6."""
+
+_NONE = Wishes()
 
 MAX_TOLD = 4
 """How many reasons, and ranges of layers for each, are told of one node."""
@@ -37,8 +53,10 @@ def standing(
     ready: Collection[NodeId],
     barred: Mapping[NodeId, str],
     need_links: bool,
+    wishes: Wishes = _NONE,
+    draining: Collection[NodeId] = (),
 ) -> Standing:
-    """Sort the ready nodes. `barred` nodes failed with this model before.
+    """Sort the ready and the `draining` nodes. `barred` nodes failed with this model before.
 
     Without `need_links` a node may take part whose links are not all known: it is used only along
     those that are.
@@ -46,9 +64,13 @@ def standing(
     waiting: dict[NodeId, str] = {}
     excluded: dict[NodeId, str] = {}
     eligible: list[NodeId] = []
-    for node_id in sorted(ready):
+    for node_id in sorted({*ready, *draining}):
         node = view.get(node_id, NodeView())
-        if node_id in barred:
+        if node_id in draining:
+            excluded[node_id] = "it is draining"
+        elif node_id in wishes.never:
+            excluded[node_id] = "the model is never to run there"
+        elif node_id in barred:
             excluded[node_id] = barred[node_id]
         elif (why := _unmeasured(node, model_id)) is not None:
             waiting[node_id] = why
@@ -72,22 +94,94 @@ def problem_for(
     *,
     eligible: Collection[NodeId],
     gateway: NodeId,
-    min_stages: int,
+    wishes: Wishes,
+    draining: Collection[NodeId] = (),
+    paces: Mapping[NodeId, Pace] = MappingProxyType({}),
+    drifted: Mapping[tuple[NodeId, NodeId], PlanLink] = MappingProxyType({}),
 ) -> Problem:
-    """The planner's question for these nodes. A split asked for is made as wide as nodes and cuts allow."""
-    nodes = tuple(_plan_node(view[node_id], node_id, model_id) for node_id in sorted(eligible))
-    memory = pieces.memory_in(_runtimes(view, eligible))
+    """The planner's question for these nodes, less those that are `draining` or never to be used.
+
+    A split asked for is made as wide as nodes and cuts allow. `paces` correct what nodes measured
+    once, `drifted` what is told of links.
+    """
+    usable = sorted({*eligible} - {*draining, *wishes.never})
+    nodes = tuple(
+        _now(plan_node(view[node_id], node_id, model_id), factor)
+        for node_id in usable
+        for factor in (_factor(view[node_id], model_id, paces.get(node_id)),)
+    )
+    memory = pieces.memory_in(_runtimes(view, usable))
+    links = known_links(view, {*usable, gateway})
     return Problem(
         nodes=nodes,
         layer_memory_bytes=memory.piece_bytes,
         boundary_bytes=pieces.boundary_bytes,
-        links=known_links(view, {*eligible, gateway}),
+        links=links | {pair: link for pair, link in drifted.items() if pair in links},
         gateway=gateway,
+        gateway_request_cpu_s=_request_cpu_s(view, gateway, pieces),
         stage_memory_bytes=memory.stage_bytes + INTERPRETER_BYTES,
         # In the arena, and shared with the daemon.
         receive_memory_bytes=tuple(2 * size_bytes for size_bytes in pieces.boundary_bytes),
         send_memory_bytes=tuple(2 * size_bytes for size_bytes in pieces.boundary_bytes),
-        min_stages=max(1, min(min_stages, len(nodes), len(pieces))),
+        min_stages=max(1, min(wishes.min_stages, len(nodes), len(pieces))),
+        max_replicas=wishes.max_replicas,
+        required=frozenset(wishes.must),
+        private_layers=_pieces_with(pieces, wishes.private_layers),
+        private_nodes=_nodes_of(view, usable, wishes.owner),
+        latency_bound_s=wishes.bound_s,
+        objective=wishes.objective,
+    )
+
+
+def without_bytes(problem: Problem, held_bytes: Mapping[NodeId, int]) -> Problem | None:
+    """The question where so much memory of its nodes is taken and stays so; None where none is."""
+    if not held_bytes:
+        return None
+    nodes = tuple(
+        replace(one, memory_bytes=max(0, one.memory_bytes - held_bytes.get(one.node_id, 0)))
+        for one in problem.nodes
+    )
+    return replace(problem, nodes=nodes)
+
+
+def _request_cpu_s(view: View, gateway: NodeId, pieces: Pieces) -> float:
+    """What a client's request costs its gateway: message in, parsing, timers, reply out."""
+    told = view[gateway].links if gateway in view else None
+    talk = told or LinksDocument(links=())
+    carried_bytes = pieces.boundary_bytes[0] + pieces.boundary_bytes[-1]
+    return REQUEST_MESSAGES * talk.message_cpu_s + talk.byte_cpu_s * carried_bytes
+
+
+def benchmark_s(capability: CapabilityDocument) -> float:
+    """What a node measured for all layers that it can run."""
+    return capability.stage_s + sum(one or 0.0 for one in capability.layer_s)
+
+
+def _factor(node: NodeView, model_id: ModelId, pace: Pace | None) -> float:
+    return 1.0 if pace is None else pace.factor(benchmark_s(node.capabilities[model_id]))
+
+
+def _now(node: PlanNode, factor: float) -> PlanNode:
+    """The node as it is believed to be now."""
+    return replace(
+        node,
+        layer_s=tuple(None if one is None else one * factor for one in node.layer_s),
+        stage_s=node.stage_s * factor,
+    )
+
+
+def _pieces_with(pieces: Pieces, operators: int) -> int:
+    """How many pieces hold the model's first operators: a piece that holds one is kept whole."""
+    return sum(start < operators for start in pieces.boundaries[:-1])
+
+
+def _nodes_of(view: View, nodes: Collection[NodeId], owner: str) -> frozenset[NodeId]:
+    """Who says to belong to this owner; nobody belongs to an owner without a name."""
+    adverts = {node_id: view[node_id].advert for node_id in nodes}
+    return frozenset(
+        node_id
+        for node_id, advert in adverts.items()
+        if owner and advert is not None and advert.owner == owner
     )
 
 
@@ -178,23 +272,36 @@ def known_links(view: View, nodes: Collection[NodeId]) -> dict[tuple[NodeId, Nod
     return links
 
 
+def are_neighbours(view: View, one: NodeId, other: NodeId) -> bool:
+    """Whether both nodes are on one machine."""
+    hosts = [advert.host_id for n in (one, other) if (advert := view.get(n, NodeView()).advert)]
+    return len(hosts) == 2 and bool(hosts[0]) and hosts[0] == hosts[1]
+
+
 def _runtimes(view: View, nodes: Collection[NodeId]) -> set[str]:
     adverts = (view[node_id].advert for node_id in nodes)
     return {advert.runtime for advert in adverts if advert is not None}
 
 
-def _plan_node(node: NodeView, node_id: NodeId, model_id: ModelId) -> PlanNode:
+def plan_node(node: NodeView, node_id: NodeId, model_id: ModelId) -> PlanNode:
+    """A node as its own documents tell. Raises: ValueError, KeyError for one that is not eligible."""
     if node.advert is None:
         raise ValueError(f"{node_id} is not eligible: it has no advert")
     capability = node.capabilities[model_id]
+    talk = node.links or LinksDocument(links=())
+    cores = max(node.advert.host_cores - talk.background_cores, LEAST_CORES)
+    # With fewer cores than threads, all waits for its share.
+    stretch = max(1.0, capability.threads / cores)
     return PlanNode(
         node_id=node_id,
-        layer_s=capability.layer_s,
-        stage_s=capability.stage_s,
+        layer_s=tuple(None if one is None else one * stretch for one in capability.layer_s),
+        stage_s=capability.stage_s * stretch,
         memory_bytes=node.advert.memory_bytes,
-        threads=capability.threads,
+        threads=min(float(capability.threads), cores),
         host_id=node.advert.host_id,
-        host_cores=node.advert.host_cores,
+        host_cores=cores,
+        message_cpu_s=talk.message_cpu_s * HANDLING,
+        byte_cpu_s=talk.byte_cpu_s,
         name=node.advert.name,
         unable=refused_sentence(capability),
     )

@@ -28,6 +28,19 @@ class Changes:
     unload: tuple[StageKey, ...]
 
 
+SLACK = 4.0
+"""Requests may take so many times as long as was promised: nodes get slower, gateways are several."""
+WINDOW_PER_NODE = 2
+"""Requests that a gateway has under way for each node of a plan, unless it is told otherwise."""
+LONGEST_S = 600.0
+
+
+def under_way_s(plan: Plan) -> float:
+    """For how long a request may still be under way by a plan that was just replaced."""
+    queue_s = WINDOW_PER_NODE * len(plan.node_ids) * plan.bottleneck_s
+    return min(SLACK * (plan.latency_s + queue_s), LONGEST_S)
+
+
 def newer(one: Plan, other: Plan | None) -> bool:
     """Whether a plan replaces another of its model: by epoch, then by id (two coordinators)."""
     return other is None or (one.epoch, one.plan_id) > (other.epoch, other.plan_id)
@@ -79,7 +92,7 @@ def changes(
         StageKey(plan_id=plan.plan_id, stage=stage): (plan, stage)
         for plan in wanted
         for stage, one in enumerate(plan.stages)
-        if one.node_id == me
+        if me in one.node_ids
     }
     return Changes(
         load=tuple(target for key, target in mine.items() if key not in held),

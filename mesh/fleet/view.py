@@ -9,13 +9,12 @@ from mesh.wire import codec
 from mesh.wire.documents import (
     MAX_DOCUMENT_BYTES,
     Advert,
-    CapabilityDocument,
     HoldingsDocument,
-    LinksDocument,
     PeersDocument,
     PlansDocument,
     StagesDocument,
 )
+from mesh.wire.measured import CapabilityDocument, LinksDocument
 from mesh.wire.topics import Fact, FactTopic
 
 MAX_NODES = 256

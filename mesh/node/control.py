@@ -4,23 +4,26 @@ Level-triggered: whatever happened, a review looks at everything and does what i
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
-from mesh.errors import InfeasibleError, MeshError
+from mesh.errors import MeshError
 from mesh.fleet import reconcile
-from mesh.fleet.coordinator import Check, Coordinator, Solve
+from mesh.fleet.answering import answer
+from mesh.fleet.coordinator import Coordinator
 from mesh.fleet.lease import Lease, next_lease
-from mesh.fleet.plans import ModelFacts, broken, is_healthy
+from mesh.fleet.plans import ModelFacts, broken, links_of
 from mesh.fleet.reconcile import StageKey
+from mesh.fleet.routes import Route, find_route
+from mesh.fleet.track import Check, Found, Solve
 from mesh.ids import BootId, ModelId, NodeId, PlanId
+from mesh.node.held_stage import ModelFile
 from mesh.node.jobs import Jobs
 from mesh.node.loop import Loop
 from mesh.node.probes import Probes
 from mesh.node.publisher import Publisher
 from mesh.node.roster import Roster
-from mesh.node.stages import ModelFile, Stages
-from mesh.planning import Explanation, Problem, Solution, explain, solve
+from mesh.node.stages import Stages
 from mesh.wire.documents import Plan, PlansDocument
 from mesh.wire.topics import Fact
 
@@ -29,23 +32,21 @@ _log = logging.getLogger("mesh.control")
 REVIEW_DELAY_S = 0.05
 """Changes come in bursts: look once when one is over."""
 LINGER_S = 5.0
-"""How long the stages of a replaced plan stay for frames that are under way."""
+"""How long the stages of a replaced plan stay after the last request that may be under way."""
 SESSION_LINGER_S = 600.0
 """… and at most for sessions that began under it."""
 
 GoldenOutcome = tuple[str | None, bool]
 """The failure or None, and whether trying again may help."""
-Route = Plan | str | None
-"""The plan that requests go by, why there is none, or None while another one may come."""
-Planned = tuple[Solution, Explanation] | str
-"""What the planner found, or the sentence why there is nothing."""
+Way = Route | str | None
+"""How requests go, why they cannot any more, or None while there may be another way."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hooks:
     """What the control flow needs done elsewhere; all on the loop's thread."""
 
-    set_plan: Callable[[ModelId, Plan | None], None]
+    set_route: Callable[[ModelId, Route | None], None]
     end_plan: Callable[[ModelId, str], None]
     keep_sessions: Callable[[frozenset[NodeId], frozenset[NodeId]], None]
     drop_model: Callable[[ModelId], None]
@@ -81,9 +82,9 @@ class Control:
         self._hooks = hooks
         self._review_pending = False
         self._coordinator = Coordinator(me)
-        self._routed: dict[ModelId, Route] = {}
+        self._routed: dict[ModelId, Way] = {}
         self._boots: dict[NodeId, BootId | None] = {}
-        self._replaced_s: dict[PlanId, float] = {}
+        self._replaced_s: dict[PlanId, tuple[float, float]] = {}  # when, and for how long it stays
         self.lease = Lease()
         self.adopted: dict[ModelId, Plan] = {}
 
@@ -93,7 +94,7 @@ class Control:
 
     def problem_of(self, model_id: ModelId) -> str | None:
         """Why the model has no plan, in the coordinator's words."""
-        told = self._coordinators_plans()
+        told = self.coordinators_plans()
         for problem in told.problems if told is not None else ():
             if problem.model_id == model_id:
                 return problem.reason
@@ -101,11 +102,19 @@ class Control:
 
     def barred_from(self, model_id: ModelId) -> dict[NodeId, str]:
         """Who is left out of the model for a while since it failed with it, and why."""
-        told = self._coordinators_plans()
+        told = self.coordinators_plans()
         barred = told.barred if told is not None else ()
         return {one.node_id: one.reason for one in barred if one.model_id == model_id}
 
-    def _coordinators_plans(self) -> PlansDocument | None:
+    def to_measure_again(self) -> frozenset[ModelId]:
+        """Models with which this node has been slow, while it runs nothing that could show it."""
+        told = self.coordinators_plans()
+        if told is None or self._stages.held:
+            return frozenset()
+        due = (one for one in told.paces if one.node_id == self._me and one.is_due)
+        return frozenset(one.model_id for one in due)
+
+    def coordinators_plans(self) -> PlansDocument | None:
         holder = self.lease.holder
         node = self._roster.view.get(holder) if holder is not None else None
         return node.plans if node is not None else None
@@ -117,8 +126,8 @@ class Control:
         return f"{name} has no plan {when}: {problem or 'the mesh is getting it ready'}"
 
     def is_routed(self, model_id: ModelId) -> bool:
-        """Whether requests for the model flow: its live plan has all its nodes and stages."""
-        return isinstance(self._routed.get(model_id), Plan)
+        """Whether requests for the model flow: each stage of its live plan has a node that takes them."""
+        return isinstance(self._routed.get(model_id), Route)
 
     def review_soon(self) -> None:
         """Look at everything once the current burst of changes is over."""
@@ -130,7 +139,9 @@ class Control:
         self._review_pending = False
         self._roster.connect()
         self._take_lease()
-        self._probes.keep(self._roster.others, answering=self._roster.hearing_me())
+        self._probes.keep(
+            self._roster.others, answering=self._roster.hearing_me(), used=self._receivers()
+        )
         self._hooks.keep_models()
         self._adopt()
         if self.is_coordinator:
@@ -139,12 +150,19 @@ class Control:
         self._route()
         self._publish()
 
+    def _receivers(self) -> frozenset[NodeId]:
+        """To whom this node sends by the live plans, whose gateway is the lease's holder."""
+        gateway = self.lease.holder or self._me
+        links = (one for plan in self.adopted.values() for one in links_of(plan, gateway))
+        return frozenset(one.receiver for one in links if one.sender == self._me)
+
     def _take_lease(self) -> None:
         lease = next_lease(
             self.lease,
             self._roster.leases(),
             me=self._me,
-            candidates=self._roster.ready,
+            # Where all are draining, one of them says so of every model.
+            candidates=self._roster.ready or self._roster.draining,
             vouched=self._roster.vouched(),
         )
         if lease != self.lease:
@@ -162,7 +180,7 @@ class Control:
         )
         for model_id, plan in self.adopted.items():
             if adopted.get(model_id) != plan:
-                self._replaced_s[plan.plan_id] = self._loop.now_s()
+                self._note_replaced(plan)
         for model_id in self.adopted.keys() - adopted.keys():
             self._routed.pop(model_id, None)
             self._hooks.drop_model(model_id)
@@ -177,16 +195,18 @@ class Control:
             self._roster.view,
             self.adopted,
             ready=self._roster.ready,
+            draining=self._roster.draining,
+            conditions=self._roster.conditions(),
             now_s=self._loop.now_s(),
         )
         for instruction in instructions:
             if isinstance(instruction, Solve):
-                self._solve(models[instruction.model_id], instruction.problem)
+                self._solve(models[instruction.model_id], instruction)
             elif isinstance(instruction, Check):
                 self._check(instruction.plan)
 
-    def _solve(self, facts: ModelFacts, problem: Problem) -> None:
-        def done(outcome: Planned | MeshError) -> None:
+    def _solve(self, facts: ModelFacts, question: Solve) -> None:
+        def done(outcome: Found | str | MeshError) -> None:
             planned = str(outcome) if isinstance(outcome, MeshError) else outcome
             live = self.adopted.get(facts.model_id)
             view, now_s = self._roster.view, self._loop.now_s()
@@ -197,7 +217,7 @@ class Control:
                 self._coordinator.solved(facts, why, view, live, now_s=now_s)
             self.review_soon()
 
-        self._planner.run(lambda: _solve(problem), done)
+        self._planner.run(lambda: answer(question, facts.pieces), done)
 
     def _check(self, plan: Plan) -> None:
         def checked(outcome: GoldenOutcome) -> None:
@@ -213,7 +233,7 @@ class Control:
     def _go_live(self, plan: Plan) -> None:
         old = self.adopted.get(plan.model_id)
         if old is not None:
-            self._replaced_s[old.plan_id] = self._loop.now_s()
+            self._note_replaced(old)
         self.adopted[plan.model_id] = plan
 
     # Doing what the plans say
@@ -237,19 +257,23 @@ class Control:
         for plan, stage in todo.load:
             self._load(plan, stage)
 
+    def _note_replaced(self, plan: Plan) -> None:
+        stays_s = LINGER_S + reconcile.under_way_s(plan)
+        self._replaced_s[plan.plan_id] = self._loop.now_s(), stays_s
+
     def _lingering(self, held: frozenset[StageKey]) -> frozenset[StageKey]:
         """The stages of replaced plans that may still be needed."""
         now_s, in_session = self._loop.now_s(), self._stages.in_session
         self._replaced_s = {
-            plan_id: at_s
-            for plan_id, at_s in self._replaced_s.items()
-            if now_s - at_s < SESSION_LINGER_S
+            plan_id: (at_s, stays_s)
+            for plan_id, (at_s, stays_s) in self._replaced_s.items()
+            if now_s - at_s < max(SESSION_LINGER_S, stays_s)
         }
         return frozenset(
             key
             for key in held
             if key.plan_id in self._replaced_s
-            and (now_s - self._replaced_s[key.plan_id] < LINGER_S or key in in_session)
+            and (now_s < sum(self._replaced_s[key.plan_id]) or key in in_session)
         )
 
     def _load(self, plan: Plan, stage: int) -> None:
@@ -267,23 +291,29 @@ class Control:
         self._boots = boots
         self._hooks.keep_sessions(frozenset(self._roster.present), frozenset(reborn))
         for model_id, plan in self.adopted.items():
-            if any(stage.node_id in reborn for stage in plan.stages):
-                self._set_route(model_id, None)
-            route = self._route_of(model_id, plan)
-            if model_id not in self._routed or self._routed[model_id] != route:
-                self._set_route(model_id, route)
+            if any(node_id in reborn for node_id in plan.node_ids):
+                self._set_route(model_id, self._route_of(model_id, plan, without=reborn))
+            way = self._route_of(model_id, plan)
+            if model_id not in self._routed or self._routed[model_id] != way:
+                self._set_route(model_id, way)
+        self._stages.use(way for way in self._routed.values() if isinstance(way, Route))
 
-    def _set_route(self, model_id: ModelId, route: Route) -> None:
-        self._routed[model_id] = route
-        if isinstance(route, str):
-            self._hooks.end_plan(model_id, route)
+    def _set_route(self, model_id: ModelId, way: Way) -> None:
+        self._routed[model_id] = way
+        if isinstance(way, str):
+            self._hooks.end_plan(model_id, way)
         else:
-            self._hooks.set_plan(model_id, route)
+            self._hooks.set_route(model_id, way)
 
-    def _route_of(self, model_id: ModelId, plan: Plan) -> Route:
-        failed = broken(self._roster.view, plan)
-        if not failed:
-            return plan if is_healthy(plan, self._roster.present) else None
+    def _route_of(self, model_id: ModelId, plan: Plan, *, without: Collection[NodeId] = ()) -> Way:
+        """How requests go by the plan; a replica that is lost or has failed is passed by."""
+        view, present = self._roster.view, self._roster.present
+        found = find_route(
+            view, plan, present=present.difference(without), suspect=self._roster.suspect
+        )
+        failed = broken(view, plan)
+        if found is not None or not failed:
+            return found
         problem = self.problem_of(model_id)
         # A coordinator that has not left them out has not looked for another plan yet.
         if problem is None or not failed.keys() <= self.barred_from(model_id).keys():
@@ -292,6 +322,7 @@ class Control:
 
     def _publish(self) -> None:
         preparing = self._coordinator.preparing() if self.is_coordinator else ()
+        now_s = self._loop.now_s()
         self._publisher.say(Fact.LINKS, self._probes.document())
         self._publisher.say(Fact.STAGES, self._stages.document())
         self._publisher.say(Fact.PEERS, self._roster.peers_document())
@@ -302,13 +333,7 @@ class Control:
                 plans=(*(plan for _, plan in sorted(self.adopted.items())), *preparing),
                 problems=self._coordinator.problems() if self.is_coordinator else (),
                 barred=self._coordinator.barred() if self.is_coordinator else (),
+                paces=self._coordinator.paces(now_s=now_s) if self.is_coordinator else (),
+                link_paces=self._coordinator.link_paces() if self.is_coordinator else (),
             ),
         )
-
-
-def _solve(problem: Problem) -> Planned:
-    try:
-        solution = solve(problem)
-        return solution, explain(problem, solution)
-    except InfeasibleError as error:
-        return str(error)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from mesh.errors import MeshError, RemoteError
+from mesh.fleet.link_watch import Traffic
 from mesh.ids import NodeId
 from mesh.pipeline.stage import Parcel
 from mesh.wire import frame as frames
@@ -20,6 +21,8 @@ _KINDS = {
     Lane.PROBE: (FrameKind.PROBE,),
     Lane.ECHO: (FrameKind.ECHO,),
 }
+
+_OF_REQUESTS = frozenset({Lane.STAGE, Lane.RESULT})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,24 +52,52 @@ class Delivery:
         self._max_frame_bytes = max_frame_bytes
         self._receivers: Receivers | None = None
         self.dropped: Counter[str] = Counter()
+        self.carried = 0
+        """Frames of requests, in and out."""
+        self._sent: dict[NodeId, Traffic] = {}
 
     def connect(self, receivers: Receivers) -> None:
         self._receivers = receivers
 
     def send(self, node_id: NodeId, lane: Lane, frame: Frame) -> None:
         """Deliver a frame. Raises: MeshError when it could not even be sent."""
+        self.carried += lane in _OF_REQUESTS
         if node_id == self._me:
             self._run_soon(lambda: self._receive(lane, frame))
         else:
             self._send(node_id, lane, frame)
+            if lane in _OF_REQUESTS:
+                self._count(node_id, frame)
+
+    def sent(self, node_id: NodeId) -> Traffic:
+        """The frames of requests that went to another node so far."""
+        return self._sent.get(node_id, Traffic())
+
+    def _count(self, node_id: NodeId, frame: Frame) -> None:
+        before = self.sent(node_id)
+        size_bytes = sum(memoryview(tensor.data).nbytes for tensor in frame.tensors)
+        self._sent[node_id] = Traffic(
+            frames=before.frames + 1, size_bytes=before.size_bytes + size_bytes
+        )
 
     def emit(self, parcel: Parcel) -> None:
-        """Deliver what a stage made."""
+        """Deliver what a stage made, to another node that may have it where the first is not reached."""
+        failure = self._failure(parcel.node_id, parcel)
+        for node_id in parcel.others:
+            if failure is None:
+                break
+            failure = self._failure(node_id, parcel)
+        if failure is not None:
+            self.dropped[failure.code] += 1
+
+    def _failure(self, node_id: NodeId, parcel: Parcel) -> MeshError | None:
+        """Why it could not be sent; None when it was."""
         try:
-            self.send(parcel.node_id, parcel.lane, parcel.frame)
+            self.send(node_id, parcel.lane, parcel.frame)
         except MeshError as error:
-            self.dropped[error.code] += 1
-            _log.debug("a frame to node %s was dropped: %s", parcel.node_id, error)
+            _log.debug("a frame could not be sent to node %s: %s", node_id, error)
+            return error
+        return None
 
     def arrived(self, topic: FrameTopic, payload: bytes) -> None:
         """Open what came over MQTT."""
@@ -86,6 +117,7 @@ class Delivery:
         return frame
 
     def _receive(self, lane: Lane, frame: Frame) -> None:
+        self.carried += lane in _OF_REQUESTS
         if self._receivers is not None:
             receive: Callable[[Frame], None] = getattr(self._receivers, lane.value)
             receive(frame)

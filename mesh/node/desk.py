@@ -214,9 +214,10 @@ class Desk:
 
     def _stage_timing(self, plan: Plan, time: StageTime) -> StageTiming:
         stage = plan.stages[time.stage]
+        node_id = stage.node_ids[min(time.replica, len(stage.replicas) - 1)]
         return StageTiming(
-            node=stage.node_id,
-            name=self._node_name(stage.node_id),
+            node=node_id,
+            name=self._node_name(node_id),
             layers=LayerRange(start=stage.start, stop=stage.stop),
             queue_s=time.queue_s,
             compute_s=time.compute_s,

@@ -8,12 +8,14 @@ from functools import partial
 
 from mesh.config import Config
 from mesh.errors import MeshError, RemoteError
+from mesh.fleet.routes import Route
 from mesh.ids import ModelId, NodeId, RequestKey, SessionKey
 from mesh.model.tensor import TensorSpec
 from mesh.node.loop import Loop
 from mesh.pipeline.gateway import Gateway
 from mesh.pipeline.request import Action, Answer, Request, Send
 from mesh.pipeline.sessions import Sessions
+from mesh.pipeline.ways import NO_WAY
 from mesh.wire import refusal
 from mesh.wire.documents import GatewayStats, Plan
 from mesh.wire.frame import Frame, FrameKind, FrameTensor
@@ -55,11 +57,13 @@ class Dispatcher:
         on_answer: OnAnswer,
         no_plan_reason: str = "",
         pinned: Plan | None = None,
+        way: int = NO_WAY,
         session: SessionUse | None = None,
     ) -> None:
         """Put a request through the pipeline; `on_answer` is called exactly once.
 
-        A request of a session without inputs only ends it.
+        `pinned` and `way` tie a golden check to a plan and its replicas. A request of a session
+        without inputs only ends it.
         """
         now_s = self._loop.now_s()
         request = Request(
@@ -70,14 +74,15 @@ class Dispatcher:
             arrived_s=now_s,
             deadline_s=now_s + timeout_s,
             pinned=pinned,
+            way=way,
         )
         self._waiting[request.key] = on_answer
         submit = self._gateway.submit if session is None else partial(self._take_step, session)
         self._do(submit(request, now_s=now_s, no_plan_reason=no_plan_reason))
         self._keep_ticking()
 
-    def set_plan(self, model_id: ModelId, plan: Plan | None) -> None:
-        self._do(self._gateway.set_plan(model_id, plan, now_s=self._loop.now_s()))
+    def set_route(self, model_id: ModelId, route: Route | None) -> None:
+        self._do(self._gateway.set_route(model_id, route, now_s=self._loop.now_s()))
 
     def end_plan(self, model_id: ModelId, reason: str) -> None:
         """No plan can be used and none is on its way."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from mesh.wire.documents import MAX_TIME_S
+from mesh.wire.measured import MAX_TIME_S
 
 LOAD_S = 30.0
 """Starting Python, NumPy and the runtime from a cold SD card takes a Pi Zero 2 W several seconds."""

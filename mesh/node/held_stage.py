@@ -3,17 +3,19 @@
 import logging
 import queue
 import threading
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from mesh.errors import ChildDiedError, MeshError, OverloadedError
-from mesh.ids import SessionKey
+from mesh.ids import NodeId, SessionKey
 from mesh.model import Model
 from mesh.model.tensor import StageInterface
 from mesh.node.hang import invoke_deadline_s
 from mesh.node.own_interpreters import OwnInterpreters
+from mesh.node.recent_runs import RecentRuns
 from mesh.node.revival import Death
+from mesh.pipeline.replica_choice import Turns
 from mesh.pipeline.stage import Role, Work
 from mesh.pipeline.stage_sessions import StageSessions
 from mesh.runtime.port import LoadedSlice
@@ -21,15 +23,21 @@ from mesh.wire.documents import StageStatus
 
 _log = logging.getLogger("mesh.stages")
 
-RECENT_RUNS = 16
-"""How many runs tell what is usual for a slice."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelFile:
+    """A model on this node's disk, read."""
+
+    path: Path
+    model: Model
 
 
 @dataclass(slots=True, kw_only=True)
 class HeldStage:
     """A stage and its thread. Only the loop's thread writes `status` and touches `sessions`.
 
-    A session's key in `work` means that its interpreter is to end.
+    A session's key in `work` means that its interpreter is to end. `turns` are those of the next
+    stage's nodes.
     """
 
     role: Role
@@ -40,7 +48,8 @@ class HeldStage:
     own: OwnInterpreters = field(default_factory=OwnInterpreters)
     queued: int = 0
     slice: LoadedSlice | None = None
-    runs_s: "deque[float]" = field(default_factory=lambda: deque(maxlen=RECENT_RUNS))
+    runs: RecentRuns = field(default_factory=RecentRuns)
+    turns: "Turns[NodeId]" = field(default_factory=Turns)
     slice_bytes: int = 0
     died_of: str = ""
     deaths: tuple[Death, ...] = ()
@@ -112,5 +121,6 @@ def note_death(held: HeldStage, error: MeshError) -> None:
 
 def deadline_s(held: HeldStage) -> float:
     """How long its next run may take."""
-    planned_s = held.role.plan.stages[held.role.stage].compute_s
-    return invoke_deadline_s(held.runs_s, planned_s=planned_s, slice_bytes=held.slice_bytes)
+    return invoke_deadline_s(
+        held.runs.times_s, planned_s=held.role.planned.compute_s, slice_bytes=held.slice_bytes
+    )

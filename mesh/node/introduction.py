@@ -49,6 +49,7 @@ class Introduction:
         self._boot_id = boot_id
         self._threads = threads
         self._sequence = 0
+        self._spare_bytes: int | None = None
 
     def broker_url(self, own_url: str) -> str:
         """Where others reach this node's broker: the existing one, or its own at a reachable address."""
@@ -59,10 +60,14 @@ class Introduction:
     def advert(
         self, *, broker_url: str, broker_kind: str, http_port: int, runtime: Runtime
     ) -> Advert:
-        """What does not change while the node runs. Raises: DeviceError when the runtime cannot be used."""
+        """What hardly changes while the node runs. Raises: DeviceError when the runtime cannot be used.
+
+        Its memory is what was free at first: later, its own stages take of it.
+        """
         host, info = self._host(), runtime.info()
-        free_bytes = self._board.status(self._profile).memory_available_bytes
-        spare_bytes = max(0, free_bytes - self._profile.memory.reserved_bytes)
+        if self._spare_bytes is None:
+            free_bytes = self._board.status(self._profile).memory_available_bytes
+            self._spare_bytes = max(0, free_bytes - self._profile.memory.reserved_bytes)
         return Advert(
             node_id=self._node_id,
             boot_id=self._boot_id,
@@ -78,9 +83,10 @@ class Introduction:
             broker_kind=broker_kind,
             http_url=f"http://{f'[{host}]' if ':' in host else host}:{http_port}",
             host_id=self._facts.host_id,
-            host_cores=self._facts.cores,
+            host_cores=self._board.cores(),
             threads=self._threads,
-            memory_bytes=self._config.memory_bytes or spare_bytes,
+            memory_bytes=self._config.memory_bytes or self._spare_bytes,
+            owner=self._config.owner,
             operator_versions=runtime.operator_versions().latest(),
         )
 

@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 
 from mesh.errors import (
@@ -19,17 +19,19 @@ from mesh.errors import (
 from mesh.fleet.plans import ModelFacts
 from mesh.fleet.view import View, sources
 from mesh.ids import ModelId, NodeId
+from mesh.node.busy import Busy
+from mesh.node.held_stage import ModelFile
 from mesh.node.jobs import Jobs
 from mesh.node.loop import Loop
 from mesh.node.publisher import Publisher
-from mesh.node.stages import ModelFile
-from mesh.node.workshop import OpenedModel, Progress, Wish, Workshop
+from mesh.node.workshop import OpenedModel, Wish, Workshop
 from mesh.store import catalogue as catalogues
 from mesh.store.catalogue import Catalogue
 from mesh.store.disk import ModelStore
 from mesh.store.fetch import fetch_golden, fetch_model, fetch_uploaded
 from mesh.store.manifest import Golden, ModelManifest, check_model_name
-from mesh.wire.documents import Activity, CapabilityDocument, HoldingsDocument
+from mesh.wire.documents import Activity, HoldingsDocument
+from mesh.wire.measured import CapabilityDocument
 from mesh.wire.topics import Fact
 
 _log = logging.getLogger("mesh.library")
@@ -37,7 +39,7 @@ _log = logging.getLogger("mesh.library")
 RETRY_S = 3.0
 """Pause before a failed fetch is tried again."""
 MEASURE_AGAIN_S = 60.0
-"""… and a measurement that failed for what may pass: a full disk, a process that was killed."""
+"""… and a measurement, also one that failed for what may pass: a full disk, a killed process."""
 _PASSING = (ChildDiedError, ChildHungError, DeviceError, StoreError)
 
 OnAdded = Callable[[ModelManifest | MeshError], None]
@@ -64,8 +66,9 @@ class Library:
         self._working = Jobs("measure", loop.post)
         self._closing = threading.Event()
         self._opened: dict[ModelId, OpenedModel | MeshError] = {}
-        self._busy: dict[ModelId, Activity] = {}
+        self._busy = Busy(loop)
         self._retry_at_s: dict[ModelId, float] = {}
+        self._again_at_s: dict[ModelId, float] = {}
         self.catalogue: Catalogue = store.load_catalogue()
         self.capabilities: dict[ModelId, CapabilityDocument] = {}
 
@@ -111,7 +114,7 @@ class Library:
             publisher.unsay(Fact.CAPABILITY, model_id=model_id)
 
     def activities(self) -> tuple[Activity, ...]:
-        return tuple(self._busy[model_id] for model_id in sorted(self._busy))
+        return self._busy.activities()
 
     def plannable(self) -> Mapping[ModelId, ModelFacts]:
         """The models that this node could plan: it has read their files."""
@@ -123,7 +126,9 @@ class Library:
                 facts[manifest.model_id] = ModelFacts(
                     model_id=manifest.model_id,
                     name=manifest.name,
-                    min_stages=max(manifest.min_stages, known.min_stages if known else 1),
+                    wishes=known.wishes.together_with(manifest.wishes)
+                    if known is not None
+                    else manifest.wishes,
                     pieces=opened.pieces,
                 )
         return facts
@@ -168,7 +173,7 @@ class Library:
         except UsageError as error:
             on_added(error)
             return
-        self._begin("checking", wish.model_id, wish.name)
+        self._busy.begin("checking", wish.model_id, wish.name)
 
         def work() -> tuple[ModelManifest, OpenedModel]:
             if peers and not self._store.has(wish.model_id):
@@ -176,7 +181,7 @@ class Library:
             return self._workshop.prepare(wish, recorded=self._golden_of(wish.model_id))
 
         def done(outcome: tuple[ModelManifest, OpenedModel] | MeshError) -> None:
-            self._busy.pop(wish.model_id, None)
+            self._busy.end(wish.model_id)
             if isinstance(outcome, ModelError) and wish.model_id not in self.served():
                 self._forget(wish.model_id)  # no model, or none that can be run: why keep it
             on_added(outcome if isinstance(outcome, MeshError) else self._enter(*outcome))
@@ -219,8 +224,13 @@ class Library:
         self._take(catalogues.merge(self.catalogue, catalogues.of((tombstone,))))
         return manifest
 
-    def keep(self, view: View, present: frozenset[NodeId]) -> None:
-        """Do the next thing for each served model: fetch it, then open and measure it."""
+    def keep(
+        self, view: View, present: frozenset[NodeId], *, again: Collection[ModelId] = ()
+    ) -> None:
+        """Do the next thing for each served model: fetch it, then open and measure it.
+
+        Models in `again` are measured once more: what was measured once does not hold any more.
+        """
         self._workshop.threads.see(view, present, self._me)
         for manifest in self.catalogue.live():
             model_id = manifest.model_id
@@ -230,6 +240,9 @@ class Library:
                 self._fetch(manifest, sources(view, present, model_id, self._me))
             elif self._is_to_measure(model_id):
                 self._measure(manifest)
+            elif model_id in again and self._loop.now_s() >= self._again_at_s.get(model_id, 0.0):
+                self._again_at_s[model_id] = self._loop.now_s() + MEASURE_AGAIN_S
+                self._measure(manifest, anew=True)
 
     def _is_to_measure(self, model_id: ModelId) -> bool:
         if model_id not in self.capabilities or model_id in self._retry_at_s:
@@ -259,7 +272,7 @@ class Library:
 
     def _forget(self, model_id: ModelId) -> None:
         """Drop what is here of a model that is served no longer."""
-        for known in (self._opened, self.capabilities, self._retry_at_s):
+        for known in (self._opened, self.capabilities, self._retry_at_s, self._again_at_s):
             known.pop(model_id, None)
         try:
             self._store.remove(model_id)
@@ -274,21 +287,11 @@ class Library:
 
     # Work under way
 
-    def _begin(self, kind: str, model_id: ModelId, name: str) -> Progress:
-        """Note what is being done; the returned function tells how far it is, from any thread."""
-
-        def note(done: int, total: int) -> None:
-            if model_id in self._busy:
-                self._busy[model_id] = Activity(kind=kind, model_name=name, done=done, total=total)
-
-        self._busy[model_id] = Activity(kind=kind, model_name=name, done=0, total=0)
-        return lambda done, total: self._loop.post(lambda: note(done, total))
-
     def _fetch(self, manifest: ModelManifest, peers: Mapping[str, str]) -> None:
         if not peers:
             return
         model_id = manifest.model_id
-        progress = self._begin("fetching", model_id, manifest.name)
+        progress = self._busy.begin("fetching", model_id, manifest.name)
 
         def is_cancelled() -> bool:
             return self._closing.is_set() or model_id not in self.served()
@@ -306,7 +309,7 @@ class Library:
                 fetch_golden(self._store, manifest.model_id, manifest.golden, peers)
 
         def done(outcome: MeshError | None) -> None:
-            self._busy.pop(model_id, None)
+            self._busy.end(model_id)
             self._retry_at_s.pop(model_id, None)
             if model_id not in self.served():
                 self._forget(model_id)  # removed while it came
@@ -317,20 +320,22 @@ class Library:
 
         self._fetching.run(work, done)
 
-    def _measure(self, manifest: ModelManifest) -> None:
+    def _measure(self, manifest: ModelManifest, *, anew: bool = False) -> None:
         model_id = manifest.model_id
-        progress = self._begin("measuring", model_id, manifest.name)
+        progress = self._busy.begin("measuring", model_id, manifest.name)
 
         def work() -> tuple[OpenedModel, CapabilityDocument]:
             opened = self._workshop.open(model_id)
-            return opened, self._workshop.measure(model_id, opened, progress)
+            return opened, self._workshop.measure(model_id, opened, progress, anew=anew)
 
         def done(outcome: tuple[OpenedModel, CapabilityDocument] | MeshError) -> None:
-            self._busy.pop(model_id, None)
+            self._busy.end(model_id)
             self._retry_at_s.pop(model_id, None)
             if model_id not in self.served():
                 return  # removed meanwhile
-            if isinstance(outcome, MeshError):
+            if isinstance(outcome, MeshError) and anew:
+                _log.warning("model %s was not measured again: %s", manifest.name, outcome)
+            elif isinstance(outcome, MeshError):
                 _log.warning("model %s cannot be run here: %s", manifest.name, outcome)
                 self._opened.setdefault(model_id, outcome)
                 self.capabilities[model_id] = self._workshop.cannot_run(model_id, outcome)

@@ -4,7 +4,6 @@ import logging
 from collections.abc import Callable
 
 from mesh.config import Config
-from mesh.device.capability_cache import CapabilityCache
 from mesh.device.profile import BoardFacts, DeviceProfile, recognise
 from mesh.device.profile_files import load_profiles
 from mesh.device.threads import most_threads
@@ -18,20 +17,20 @@ from mesh.node.control import Control, Hooks
 from mesh.node.delivery import Delivery, Receivers
 from mesh.node.desk import Desk
 from mesh.node.dispatcher import make_dispatcher
+from mesh.node.draining import DrainMark
 from mesh.node.golden_check import GoldenCheck
 from mesh.node.introduction import Doing, Introduction
 from mesh.node.jobs import Jobs
 from mesh.node.library import Library
 from mesh.node.loop import Loop
 from mesh.node.post import Listeners, Post
-from mesh.node.probes import Probes
+from mesh.node.probes import make_probes
 from mesh.node.publisher import Publisher
 from mesh.node.reception import Reception
 from mesh.node.roster import Roster, RosterHooks
 from mesh.node.stages import Stages
 from mesh.node.status import name_of
-from mesh.node.thread_share import ThreadShare
-from mesh.node.workshop import Workshop, surroundings_of
+from mesh.node.workshop import make_workshop
 from mesh.pipeline.stage_sessions import SessionLimits
 from mesh.store.disk import ModelStore
 from mesh.store.http_server import StoreServer
@@ -55,7 +54,6 @@ class Node:
         self._profile: DeviceProfile = recognise(self._facts, load_profiles())
         self.node_id: NodeId = identity.node_id(config.data_dir)
         self.boot_id: BootId = identity.draw_boot_id()
-        self._threads = most_threads(config.threads, self._facts.cores)
         self._introduction = Introduction(
             config,
             adapters.board,
@@ -63,8 +61,9 @@ class Node:
             self._facts,
             node_id=self.node_id,
             boot_id=self.boot_id,
-            threads=self._threads,
+            threads=most_threads(config.threads, self._facts.cores),
         )
+        self._drain_mark = DrainMark(config.data_dir)
         self._loop = Loop()
         self._planner, self._explainer = (Jobs(n, self._loop.post) for n in ("plan", "explain"))
         self._topics = topics = TopicSpace.of(config.base_topic)
@@ -87,15 +86,17 @@ class Node:
             self._loop,
             adapters.runtime,
             config.data_dir / "slices",
+            me=self.node_id,
             threads_of=self._library.threads_of,
             emit=self._delivery.emit,
             on_change=self._review_soon,
             session_limits=SessionLimits.of(config),
+            cores=adapters.board.cores,
         )
-        self._probes = Probes(
-            self._loop,
+        self._probes = make_probes(
+            *(self._loop, self._delivery, self._post, adapters.broker),
             me=self.node_id,
-            send=self._delivery.send,
+            own_url=self._own_url,
             on_change=self._review_soon,
         )
         self._dispatcher = make_dispatcher(
@@ -141,6 +142,9 @@ class Node:
             mesh_name=config.mesh_name,
             heartbeat=self._heartbeat,
             explainer=self._explainer,
+            stages=self._stages,
+            drain_mark=self._drain_mark,
+            beat=self._beat,
         )
         self._desk = Desk(
             self._loop,
@@ -148,7 +152,7 @@ class Node:
             self._dispatcher,
             find_model=self._library.find,
             no_plan_reason=self._control.no_plan_reason,
-            node_name=self._name_of,
+            node_name=lambda node_id: name_of(self._roster.view, node_id),
             control=reception.handle,
             publish=self._post.say,
             limits=PayloadLimits(max_payload_bytes=config.max_payload_bytes),
@@ -216,6 +220,7 @@ class Node:
 
     def _tick(self) -> None:
         self._keep_broker()
+        self._publisher.say(Fact.ADVERT, self.advert())  # its CPU quota may have changed
         self._roster.tick()
         self._control.review_soon()
         self._publisher.say_unsent()
@@ -254,7 +259,8 @@ class Node:
         )
 
     def _beat(self) -> None:
-        self._post.publish_own(self._said(self._heartbeat(), qos=0))
+        self._roster.own_heartbeat = beat = self._heartbeat()
+        self._post.publish_own(self._said(beat, qos=0))
 
     def _said(self, beat: Heartbeat, *, qos: int) -> Message:
         topic = self._topics.fact(FactTopic(node_id=self.node_id, fact=Fact.HEARTBEAT))
@@ -273,19 +279,14 @@ class Node:
         )
 
     def _make_library(self) -> Library:
-        config = self._config
-        workshop = Workshop(
+        workshop = make_workshop(
+            self._config,
             self._store,
             self._adapters.runtime,
-            CapabilityCache(config.measurements_path),
             me=self.node_id,
-            surroundings=surroundings_of(
-                config,
-                device_profile=self._profile.name,
-                power_mode=self._adapters.board.power_mode(self._profile),
-                threads=ThreadShare(configured=config.threads, cores=self._facts.cores),
-            ),
-            scratch_dir=config.data_dir / "slices",
+            device_profile=self._profile.name,
+            power_mode=self._adapters.board.power_mode(self._profile),
+            cores=self._facts.cores,
         )
         return Library(
             self._loop, self._store, workshop, me=self.node_id, on_change=self._review_soon
@@ -293,7 +294,7 @@ class Node:
 
     def _make_hooks(self) -> Hooks:
         return Hooks(
-            set_plan=self._dispatcher.set_plan,
+            set_route=self._dispatcher.set_route,
             keep_sessions=self._dispatcher.keep_sessions,
             end_plan=self._dispatcher.end_plan,
             drop_model=self._dispatcher.drop_model,
@@ -308,7 +309,7 @@ class Node:
         self._control.review_soon()
         if url == self._own_url:
             if self._roster.state is NodeState.INIT:
-                self._roster.state = NodeState.READY
+                self._roster.state = self._drain_mark.state
             self._publisher.say_all()
             self._desk.connected()
             self._beat()
@@ -337,7 +338,8 @@ class Node:
         self._control.review_soon()
 
     def _keep_models(self) -> None:
-        self._library.keep(self._roster.view, self._roster.present)
+        again = self._control.to_measure_again()
+        self._library.keep(self._roster.view, self._roster.present, again=again)
         self._library.publish(self._publisher)
 
     def _send_frame(self, node_id: NodeId, lane: Lane, frame: Frame) -> None:
@@ -345,6 +347,3 @@ class Node:
         if url is None:
             raise NotConnectedError(f"node {node_id} is not known here")
         self._post.send_frame(url, node_id, lane, frame)
-
-    def _name_of(self, node_id: NodeId) -> str:
-        return name_of(self._roster.view, node_id)

@@ -9,6 +9,7 @@ from mesh.fleet import membership
 from mesh.fleet.broker_url import parse_broker_url
 from mesh.fleet.lease import Lease
 from mesh.fleet.membership import ConnectionLost, Found, Heard, Member, Patience, Presence, Tick
+from mesh.fleet.readings import Condition
 from mesh.fleet.view import View, forget, learn
 from mesh.ids import NodeId
 from mesh.node.loop import Loop
@@ -61,6 +62,7 @@ class Roster:
         self._hooks = hooks
         self._peer_urls: set[str] = set()
         self.state = NodeState.INIT
+        self.own_heartbeat: Heartbeat | None = None
         self.view: View = {}
         self.members: membership.Members = {}
 
@@ -125,10 +127,33 @@ class Roster:
         return self.others | {self._me}
 
     @property
+    def suspect(self) -> frozenset[NodeId]:
+        """Present nodes whose connection has just broken."""
+        return frozenset(n for n in self.others if self.members[n].presence is Presence.SUSPECT)
+
+    @property
     def ready(self) -> frozenset[NodeId]:
         """Present nodes that may be given work."""
         others = {n for n in self.others if _state(self.members[n]) is NodeState.READY}
         return frozenset(others | ({self._me} if self.state is NodeState.READY else set()))
+
+    @property
+    def draining(self) -> frozenset[NodeId]:
+        """Present nodes that are to be left empty."""
+        others = {n for n in self.others if _state(self.members[n]) is NodeState.DRAINING}
+        is_mine = self.state is NodeState.DRAINING
+        return frozenset(others | ({self._me} if is_mine else set()))
+
+    def conditions(self) -> dict[NodeId, Condition]:
+        """How the present nodes are; this one tells it as the others do, by its heartbeat."""
+        beats = {node_id: self.members[node_id].heartbeat for node_id in self.others}
+        return {
+            node_id: Condition(
+                is_throttled=beat.throttled is True, temperature_c=beat.temperature_c
+            )
+            for node_id, beat in {**beats, self._me: self.own_heartbeat}.items()
+            if beat is not None
+        }
 
     def url_of(self, node_id: NodeId) -> str | None:
         """The broker at which a node is reached."""

@@ -1,48 +1,28 @@
-"""The stages that this node holds: one thread each cuts, loads and runs its slice; frames in and out."""
+"""The stages that this node holds: frames in and out, and how each is; what its thread does is elsewhere."""
 
-import contextlib
 import itertools
-import logging
-import queue
-import threading
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
-from mesh.errors import ChildDiedError, ChildHungError, MeshError, StaleEpochError, StoreError
+from mesh.errors import StoreError
 from mesh.fleet.reconcile import StageKey
-from mesh.ids import ModelId
-from mesh.model import Model, slice_pieces, stage_interface, stage_memory
+from mesh.fleet.routes import Route, whole_route
+from mesh.ids import ModelId, NodeId, PlanId
+from mesh.model import stage_interface
 from mesh.model.tensor import LayerRange
-from mesh.node.hang import load_deadline_s
-from mesh.node.held_stage import (
-    HeldStage,
-    deadline_s,
-    drop_session,
-    interpreter_of,
-    is_whole,
-    needs_fresh,
-    note_death,
-    owner_of,
-    refill,
-)
+from mesh.node.held_stage import HeldStage, ModelFile, drop_session
 from mesh.node.loop import Loop
-from mesh.node.revival import Death, Quarantine, decide, remember
-from mesh.pipeline.stage import Parcel, Role, Work, accept, forward, is_late, refuse, state_after
+from mesh.node.recent_runs import RecentRuns
+from mesh.node.stage_thread import StageThread
+from mesh.pipeline.stage import Parcel, Role, Work, accept
 from mesh.pipeline.stage_sessions import SessionLimits, SessionRoom, StageSessions, State
-from mesh.runtime.port import LoadedSlice, Runtime
+from mesh.runtime.port import Runtime
 from mesh.wire.documents import Plan, StagesDocument, StageState, StageStatus
 from mesh.wire.frame import Frame, FrameKind
 
-_log = logging.getLogger("mesh.stages")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelFile:
-    """A model on this node's disk, read."""
-
-    path: Path
-    model: Model
+MAX_ERROR_CHARS = 1000
 
 
 class Stages:
@@ -54,20 +34,25 @@ class Stages:
         runtime: Runtime,
         slices_dir: Path,
         *,
+        me: NodeId,
         threads_of: Callable[[ModelId], int],
         emit: Callable[[Parcel], None],
         on_change: Callable[[], None],
         session_limits: SessionLimits,
+        cores: Callable[[], float] = lambda: math.inf,
     ) -> None:
         self._loop = loop
+        self._me = me
         self._room = SessionRoom(session_limits)
         self._runtime = runtime
         self._slices_dir = slices_dir
         self._threads_of = threads_of
         self._emit = emit
+        self._cores = cores
         self._on_change = on_change
         self._held: dict[StageKey, HeldStage] = {}
         self._hopeless: dict[StageKey, StageStatus] = {}
+        self._routes: Mapping[PlanId, Route] = {}
         self._file_numbers = itertools.count()
         self.late = 0
 
@@ -98,24 +83,38 @@ class Stages:
         planned = plan.stages[stage]
         interface = stage_interface(file.model, LayerRange(start=planned.start, stop=planned.stop))
         key = StageKey(plan_id=plan.plan_id, stage=stage)
+        replica = planned.node_ids.index(self._me)
+        threads = self._threads_of(plan.model_id)
         held = HeldStage(
-            role=Role(plan=plan, stage=stage, interface=interface),
+            role=Role(plan=plan, stage=stage, replica=replica, interface=interface),
             status=_status(plan, stage, StageState.LOADING),
             sessions=StageSessions(interface, self._room),
-            threads=self._threads_of(plan.model_id),
+            threads=threads,
+            runs=RecentRuns(threads=threads, cores=self._cores),
         )
         self._held[key] = held
-        thread = threading.Thread(
-            target=self._serve, args=(key, held, file), name=f"stage-{stage}", daemon=True
-        )
-        thread.start()
+        # A stage that is let go and wanted again at once must not lose its file to the one before.
+        number = next(self._file_numbers)
+        StageThread(
+            held=held,
+            file=file,
+            path=self._slices_dir / f"{key.plan_id}-{key.stage}-{number}.tflite",
+            runtime=self._runtime,
+            now_s=self._loop.now_s,
+            route=lambda: self._routes.get(plan.plan_id) or whole_route(plan),
+            reports=self,
+        ).start()
         self._on_change()
+
+    def use(self, routes: Iterable[Route]) -> None:
+        """Pass by the replicas that cannot take requests; of other plans all can."""
+        self._routes = {route.plan.plan_id: route for route in routes}
 
     def give_up(self, plan: Plan, stage: int, error: Exception) -> None:
         """Report a stage that cannot even begin to load."""
         key = StageKey(plan_id=plan.plan_id, stage=stage)
         status = _status(plan, stage, StageState.FAILED)
-        self._hopeless[key] = replace(status, error=str(error)[:1000])
+        self._hopeless[key] = replace(status, error=str(error)[:MAX_ERROR_CHARS])
         self._on_change()
 
     def unload(self, key: StageKey) -> None:
@@ -164,121 +163,32 @@ class Stages:
             for key in held.sessions.expire(now_s=self._loop.now_s()):
                 held.work.put(key)
 
-    # The rest runs on the stage's own thread and reports through the loop.
+    # What the stages' threads report, on any thread
 
-    def _serve(self, key: StageKey, held: HeldStage, file: ModelFile) -> None:
-        # A stage that is let go and wanted again at once must not lose its file to the one before.
-        number = next(self._file_numbers)
-        path = self._slices_dir / f"{key.plan_id}-{key.stage}-{number}.tflite"
-        try:
-            self._live(held, file, path)
-        except Exception as error:  # noqa: BLE001 - a stage without a thread must not look ready
-            _log.exception("stage %d broke down", key.stage)
-            fault = f"a fault in the node ({type(error).__name__}): its log has the details"
-            self._report(held, StageState.FAILED, error=fault)
-        finally:
-            held.own.close()
-            if held.slice is not None:
-                held.slice.close()
-            with contextlib.suppress(OSError):  # `clean` removes it at the next start
-                path.unlink(missing_ok=True)
-            # After the report that it is over: what comes until then still joins the queue.
-            self._loop.post(lambda: self._refuse_rest(held))
+    def state(
+        self, held: HeldStage, state: StageState, *, resident_bytes: int = 0, error: str = ""
+    ) -> None:
+        def report() -> None:
+            held.status = replace(
+                held.status,
+                state=state,
+                resident_bytes=resident_bytes,
+                error=error[:MAX_ERROR_CHARS] or None,
+            )
+            if state is StageState.FAILED:
+                held.sessions.clear()
+            self._on_change()
 
-    def _live(self, held: HeldStage, file: ModelFile, path: Path) -> None:
-        """Load and run, again after a death, until the stage is let go or given up."""
-        given_up: str | None = None
-        while given_up is None and not held.closed.is_set():
-            given_up = self._live_once(held, file, path)
-        if given_up is not None:
-            self._report(held, StageState.FAILED, error=given_up)
+        self._loop.post(report)
 
-    def _live_once(self, held: HeldStage, file: ModelFile, path: Path) -> str | None:
-        """One life of the interpreter; returns why there will be no other one."""
-        try:
-            held.slice = self._open(held, file, path)
-            self._report(held, StageState.READY, resident_bytes=held.slice.resident_bytes)
-            self._work_off(held, lambda: self._open(held, file, path))
-        except ChildDiedError as error:  # while it was loaded: as little a verdict as later
-            note_death(held, error)
-        except (MeshError, OSError) as error:
-            return str(error)
-        if held.slice is not None:
-            held.slice.close()
-        return None if held.closed.is_set() else self._after_death(held)
+    def measured(self, held: HeldStage, compute_s: float) -> None:
+        def report() -> None:
+            held.status = replace(held.status, measured_compute_s=compute_s)
+            self._on_change()
 
-    def _after_death(self, held: HeldStage) -> str | None:
-        """Wait for the next life; or the reason why there is none."""
-        death = Death(at_s=self._loop.now_s(), cause=held.died_of)
-        held.deaths = remember(held.deaths, death)
-        what_follows = decide(held.deaths)
-        if isinstance(what_follows, Quarantine):
-            return what_follows.reason
-        held.closed.wait(what_follows.wait_s)
-        return None
+        self._loop.post(report)
 
-    def _open(self, held: HeldStage, file: ModelFile, path: Path) -> LoadedSlice:
-        role = held.role
-        planned = role.plan.stages[role.stage]
-        layers = LayerRange(start=planned.start, stop=planned.stop)
-        source = file.path
-        if not is_whole(role.interface, file.model):
-            if not path.exists():
-                with path.open("wb") as slice_file:
-                    slice_file.writelines(slice_pieces(file.model, layers))
-            source = path
-        held.slice_bytes = source.stat().st_size
-        predicted = stage_memory(file.model, layers, runtime=self._runtime.info().name)
-        return self._runtime.load(
-            source,
-            inputs=role.interface.consumed,
-            outputs=role.interface.produced,
-            threads=held.threads,
-            timeout_s=load_deadline_s(held.slice_bytes),
-            memory_bytes=predicted.total_bytes,
-        )
-
-    def _work_off(self, held: HeldStage, load: Callable[[], LoadedSlice]) -> None:
-        """Run frames until the stage is let go or its interpreter dies."""
-        while (work := held.work.get()) is not None:
-            if not isinstance(work, Work):
-                held.own.drop(work)
-            elif not self._run(held, work):
-                self._report(held, StageState.LOADING)
-                return
-            # Without a slice, somebody has it for himself.
-            fresh = refill(held, load) if held.slice is None and needs_fresh(work) else None
-            if fresh is not None:
-                resident_bytes = fresh.resident_bytes + held.own.resident_bytes
-                self._report(held, StageState.READY, resident_bytes=resident_bytes)
-        held.closed.set()
-
-    def _run(self, held: HeldStage, work: Work) -> bool:
-        """Run one frame; False when the interpreter is gone."""
-        try:
-            self._finish(held, work, *self._compute(held, work))
-        except MeshError as error:
-            self._finish(held, work, refuse(work.frame, error))
-            if isinstance(error, (ChildDiedError, ChildHungError)):
-                note_death(held, error)
-                return False
-        finally:
-            if work.frame.step is None:
-                held.own.drop(owner_of(work))
-        return True
-
-    def _compute(self, held: HeldStage, work: Work) -> tuple[Parcel | None, State]:
-        """What goes on, None for what came too late, and the session's state after it."""
-        if is_late(work, now_s=self._loop.now_s()):
-            return None, ()
-        loaded = interpreter_of(held, work)
-        done = loaded.invoke(work.inputs, timeout_s=deadline_s(held))
-        held.runs_s.append(done.compute_s)
-        now_s = self._loop.now_s()
-        parcel = forward(work, done.outputs, compute_s=done.compute_s, now_s=now_s)
-        return parcel, state_after(work, done.outputs)
-
-    def _finish(
+    def finished(
         self, held: HeldStage, work: Work, parcel: Parcel | None, state: State = ()
     ) -> None:
         def finish() -> None:
@@ -296,39 +206,8 @@ class Stages:
 
         self._loop.post(finish)
 
-    def _refuse_rest(self, held: HeldStage) -> None:
-        """Answer what came while the stage was going."""
-        while True:
-            try:
-                work = held.work.get_nowait()
-            except queue.Empty:
-                return
-            if isinstance(work, Work):
-                # Not a death: a request that only waited here must not count as its cause.
-                self._finish(
-                    held, work, refuse(work.frame, StaleEpochError("the stage was let go"))
-                )
-
-    def _report(
-        self,
-        held: HeldStage,
-        state: StageState,
-        *,
-        resident_bytes: int = 0,
-        error: str | None = None,
-    ) -> None:
-        def report() -> None:
-            held.status = replace(
-                held.status,
-                state=state,
-                resident_bytes=resident_bytes,
-                error=error[:1000] if error else None,
-            )
-            if state is StageState.FAILED:
-                held.sessions.clear()
-            self._on_change()
-
-        self._loop.post(report)
+    def ended(self, rest: Callable[[], None]) -> None:
+        self._loop.post(rest)
 
 
 def _status(plan: Plan, stage: int, state: StageState) -> StageStatus:

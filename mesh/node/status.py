@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from mesh.fleet.membership import Members, Presence, present
+from mesh.fleet.plans import status_of
 from mesh.fleet.view import NodeView, View
 from mesh.ids import ModelId, NodeId
 from mesh.store.manifest import ModelManifest
@@ -11,10 +12,11 @@ from mesh.wire.control import (
     STATUS_SCHEMA_VERSION,
     ModelStatus,
     NodeStatus,
+    ReplicaLine,
     StageLine,
     StatusReply,
 )
-from mesh.wire.documents import GatewayStats, Heartbeat, NodeState, Plan, StageStatus
+from mesh.wire.documents import GatewayStats, Heartbeat, NodeState, Plan, PlanReplica, StageStatus
 
 _GONE = {Presence.LOST.value, Presence.UNHEARD.value, NodeState.STOPPED.value}
 
@@ -131,6 +133,9 @@ def _model(now: Snapshot, manifest: ModelManifest) -> ModelStatus:
         in_flight=sum(one.in_flight for one in stats),
         queued=sum(one.queued for one in stats),
         sessions=sum(one.sessions for one in stats),
+        optimal=plan.optimal if plan is not None else None,
+        gap=plan.gap if plan is not None else None,
+        reason=plan.reason if plan is not None else "",
     )
 
 
@@ -149,29 +154,30 @@ def _stats(now: Snapshot, model_id: ModelId) -> Iterable[GatewayStats]:
 
 
 def _stage_lines(now: Snapshot, plan: Plan) -> tuple[StageLine, ...]:
-    lines = []
-    for i, stage in enumerate(plan.stages):
-        told = _told(now.view.get(stage.node_id), plan, i)
-        lines.append(
-            StageLine(
-                node_id=stage.node_id,
-                node_name=name_of(now.view, stage.node_id),
-                start=stage.start,
-                stop=stage.stop,
-                compute_s=stage.compute_s,
-                transfer_s=stage.transfer_s,
-                resident_bytes=told.resident_bytes if told is not None else 0,
-                state=told.state if told is not None else None,
-            )
+    return tuple(
+        StageLine(
+            start=stage.start,
+            stop=stage.stop,
+            replicas=tuple(
+                _replica_line(now.view, replica, status_of(now.view, plan, i, replica.node_id))
+                for replica in stage.replicas
+            ),
         )
-    return tuple(lines)
+        for i, stage in enumerate(plan.stages)
+    )
 
 
-def _told(node: NodeView | None, plan: Plan, stage: int) -> StageStatus | None:
-    for one in node.stages.stages if node is not None and node.stages is not None else ():
-        if one.plan_id == plan.plan_id and one.stage == stage:
-            return one
-    return None
+def _replica_line(view: View, replica: PlanReplica, told: StageStatus | None) -> ReplicaLine:
+    return ReplicaLine(
+        node_id=replica.node_id,
+        node_name=name_of(view, replica.node_id),
+        share=replica.share,
+        compute_s=replica.compute_s,
+        transfer_s=replica.transfer_s,
+        resident_bytes=told.resident_bytes if told is not None else 0,
+        state=told.state if told is not None else None,
+        measured_compute_s=told.measured_compute_s if told is not None else None,
+    )
 
 
 def _notes(now: Snapshot, nodes: Iterable[NodeStatus]) -> Iterable[str]:

@@ -18,16 +18,17 @@ from mesh.errors import MeshError, StoreError, UnsupportedModelError
 from mesh.ids import ModelId, NodeId
 from mesh.model import Limits, read_model
 from mesh.model.limits import model_limits
-from mesh.node.stages import ModelFile
+from mesh.node.held_stage import ModelFile
 from mesh.node.thread_share import ThreadShare
 from mesh.planning.pieces import Pieces, pieces_of
+from mesh.planning.wishes import Wishes
 from mesh.runtime.golden import NEWEST_DRAW, golden_inputs
 from mesh.runtime.measuring import measure_model, version_refusals
 from mesh.runtime.port import Runtime
 from mesh.runtime.whole import WholeRun
 from mesh.store.disk import ModelStore, hash_file
 from mesh.store.manifest import Golden, ImageOptions, ModelManifest
-from mesh.wire.documents import CapabilityDocument, RefusedLayers
+from mesh.wire.measured import CapabilityDocument, RefusedLayers
 
 _log = logging.getLogger("mesh.workshop")
 
@@ -69,7 +70,7 @@ class Wish:
 
     model_id: ModelId
     name: str
-    min_stages: int = 1
+    wishes: Wishes = field(default_factory=Wishes)
     image: ImageOptions | None = None
     labels: tuple[str, ...] = ()
     replace: bool = False
@@ -125,9 +126,12 @@ class Workshop:
         return OpenedModel(file=ModelFile(path=path, model=model), pieces=pieces)
 
     def measure(
-        self, model_id: ModelId, opened: OpenedModel, progress: Progress
+        self, model_id: ModelId, opened: OpenedModel, progress: Progress, *, anew: bool = False
     ) -> CapabilityDocument:
-        """How fast this node runs the model; from the cache where nothing has changed."""
+        """How fast this node runs the model; from the cache where nothing has changed.
+
+        Measured `anew`, it is not kept there: a node that is slow today is not slow for good.
+        """
         conditions = Conditions(
             model_id=model_id,
             kernel_class=self._runtime.info().kernel_class,
@@ -136,10 +140,10 @@ class Workshop:
             threads=self.threads.configured,
             most_threads=self.threads.most,
         )
-        capability = self._cache.get(conditions, opened.pieces.boundaries)
+        capability = None if anew else self._cache.get(conditions, opened.pieces.boundaries)
         if capability is None:
             with _alone_on_this_machine():
-                capability = self._measure(conditions, opened, progress)
+                capability = self._measure(conditions, opened, progress, anew=anew)
         return CapabilityDocument(
             model_id=model_id,
             kernel_class=conditions.kernel_class,
@@ -154,11 +158,11 @@ class Workshop:
         )
 
     def _measure(
-        self, conditions: Conditions, opened: OpenedModel, progress: Progress
+        self, conditions: Conditions, opened: OpenedModel, progress: Progress, *, anew: bool
     ) -> Capability:
         boundaries = opened.pieces.boundaries
         # While this node waited for its turn, another may have filled a cache that they share.
-        capability = self._cache.get(conditions, boundaries)
+        capability = None if anew else self._cache.get(conditions, boundaries)
         if capability is None:
             capability = measure_model(
                 opened.file.model,
@@ -168,7 +172,7 @@ class Workshop:
                 folder=self._scratch_dir,
                 on_progress=progress,
             )
-            if capability.lasts:
+            if capability.lasts and not anew:
                 self._cache.put(capability)
         return capability
 
@@ -204,7 +208,7 @@ class Workshop:
             outputs=model.outputs,
             revision=0,
             writer=self._me,
-            min_stages=wish.min_stages,
+            wishes=wish.wishes,
             image=wish.image,
             labels=wish.labels,
             golden=recorded
@@ -282,3 +286,29 @@ def _takes(descriptor: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def make_workshop(
+    config: Config,
+    store: ModelStore,
+    runtime: Runtime,
+    *,
+    me: NodeId,
+    device_profile: str,
+    power_mode: str,
+    cores: int,
+) -> Workshop:
+    """The workshop of a node, as configured."""
+    return Workshop(
+        store,
+        runtime,
+        CapabilityCache(config.measurements_path),
+        me=me,
+        surroundings=surroundings_of(
+            config,
+            device_profile=device_profile,
+            power_mode=power_mode,
+            threads=ThreadShare(configured=config.threads, cores=cores),
+        ),
+        scratch_dir=config.data_dir / "slices",
+    )

@@ -6,15 +6,15 @@
        └──retry: plan gone, stage refused, no answer in time
 
 A retry may run a stage twice; the answer is the same, the first one counts and later ones are
-dropped by key. A step of a session is never retried, and goes by the plan of the first: which step
-is whose turn, `mesh.pipeline.sessions` decides. Every method takes the time and returns what the
-caller has to do.
+dropped by key. It goes to other replicas where there are some, and at once when one is lost. A step
+of a session is never retried, and goes by the plan and the way of the first: which step is whose
+turn, `mesh.pipeline.sessions` decides. Every method takes the time and returns what the caller has
+to do.
 """
 
 import math
-from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from mesh.errors import (
     ChildDiedError,
@@ -25,16 +25,14 @@ from mesh.errors import (
     NoPlanError,
     OverloadedError,
 )
+from mesh.fleet.routes import Route, whole_route
 from mesh.ids import ModelId, NodeId, RequestKey
-from mesh.model.tensor import TensorSpec
-from mesh.pipeline.request import Action, Answer, Request, Send, State, refuse
-from mesh.pipeline.statistics import Statistics
+from mesh.pipeline.lane import WINDOW_PER_NODE, ModelLane
+from mesh.pipeline.request import Action, Answer, Request, Send, State, outputs_of, refuse
 from mesh.wire.documents import GatewayStats, Plan
-from mesh.wire.frame import Frame, FrameKind, FrameTensor
+from mesh.wire.frame import Frame, FrameKind
 from mesh.wire.refusal import Refusal
 
-WINDOW_PER_STAGE = 2
-"""Requests under way per stage: one computing, one on its way."""
 PATIENCE_S = 2.0
 PATIENCE_LATENCIES = 8.0
 """An attempt is repeated after PATIENCE_S plus so many predicted latencies, doubled each time."""
@@ -43,17 +41,6 @@ MAX_BACKOFF_S = 1.0
 MAX_CHILD_DEATHS = 2
 """A request that saw one stage die this often is the likely cause: it fails rather than kill more."""
 _DEADLY = frozenset({ChildDiedError.code, ChildHungError.code})
-
-
-@dataclass(slots=True, kw_only=True)
-class _Lane:
-    """One model's queue and window. Without a plan, requests are refused unless they `may_wait` for one."""
-
-    plan: Plan | None = None
-    may_wait: bool = False
-    waiting: deque[RequestKey] = field(default_factory=deque)
-    in_flight: int = 0
-    statistics: Statistics = field(default_factory=Statistics)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -73,12 +60,12 @@ class Gateway:
         self._max_queue = max_queue
         self._max_in_flight = max_in_flight
         self._requests: dict[RequestKey, Request] = {}
-        self._lanes: dict[ModelId, _Lane] = {}
+        self._lanes: dict[ModelId, ModelLane] = {}
         self.counters = Counters()
 
     def submit(self, request: Request, *, now_s: float, no_plan_reason: str) -> list[Action]:
         """Take a request; the answer may be immediate (no plan, queue full)."""
-        lane = self._lanes.get(request.model_id, _Lane())
+        lane = self._lanes.get(request.model_id, ModelLane())
         if request.pinned is None and not lane.may_wait:
             return [refuse(request, NoPlanError(no_plan_reason), now_s)]
         # A golden check passes a full queue: it is what lets the queue move again.
@@ -90,22 +77,25 @@ class Gateway:
         lane.waiting.append(request.key)
         return self._pump(lane, now_s)
 
-    def set_plan(self, model_id: ModelId, plan: Plan | None, *, now_s: float) -> list[Action]:
-        """The live plan, or None while it cannot be used and another may come: requests then wait.
+    def set_route(self, model_id: ModelId, route: Route | None, *, now_s: float) -> list[Action]:
+        """How requests go now; None while there is no way and another may come: they then wait.
 
-        What was under way when it went is sent again with the next plan.
+        What was under way when it went is sent again with the next plan; what may be at a node that
+        is passed by from now on goes to the others at once.
         """
-        lane = self._lanes.setdefault(model_id, _Lane())
-        lane.plan = plan
-        lane.may_wait = lane.may_wait or plan is not None
-        if plan is None:
+        lane = self._lanes.setdefault(model_id, ModelLane())
+        before, lane.route = lane.route, route
+        lane.may_wait = lane.may_wait or route is not None
+        if route is None:
             self._recall(lane, model_id)
-        return self._pump(lane, now_s)
+            return self._pump(lane, now_s)
+        lost = _passed_by(before, route)
+        return [*self._reroute(model_id, lane, route, lost, now_s), *self._pump(lane, now_s)]
 
     def end_plan(self, model_id: ModelId, *, now_s: float, reason: str) -> list[Action]:
         """The live plan cannot be used and there is no other one: refuse what would wait for it."""
-        lane = self._lanes.setdefault(model_id, _Lane())
-        lane.plan, lane.may_wait = None, False
+        lane = self._lanes.setdefault(model_id, ModelLane())
+        lane.route, lane.may_wait = None, False
         self._recall(lane, model_id)
         actions: list[Action] = []
         for key in list(lane.waiting):
@@ -127,7 +117,7 @@ class Gateway:
         if request is None:
             self.counters.duplicates += 1
             return []
-        outputs = _outputs(request.outputs, frame.tensors)
+        outputs = outputs_of(request, frame)
         if outputs is None:
             self.counters.damaged += 1
             return []
@@ -172,7 +162,9 @@ class Gateway:
             error = NodeLostError("the node with the first stage cannot be reached")
             return self.give_up(key, error, now_s=now_s)
         if request is not None:
-            request.due_s = now_s + _backoff_s(request.attempt)
+            # Each other replica of the first stage is tried before anything is waited for.
+            is_last = request.attempt >= self._choices(request)
+            request.due_s = now_s + (_backoff_s(request.attempt) if is_last else 0.0)
         return []
 
     def give_up(self, key: RequestKey, error: MeshError, *, now_s: float) -> list[Action]:
@@ -216,7 +208,7 @@ class Gateway:
             for model_id, lane in sorted(self._lanes.items())
         )
 
-    def _pump(self, lane: _Lane, now_s: float) -> list[Action]:
+    def _pump(self, lane: ModelLane, now_s: float) -> list[Action]:
         """Fill the window from the queue."""
         actions: list[Action] = []
         held_back: list[RequestKey] = []
@@ -225,25 +217,32 @@ class Gateway:
             if request is None or request.state is not State.WAITING:
                 lane.waiting.popleft()
                 continue
-            plan = request.pinned or lane.plan
-            if not request.is_check and (plan is None or lane.in_flight >= self._window(plan)):
-                held_back.append(lane.waiting.popleft())
-                continue
             lane.waiting.popleft()
+            if not self._may_go(request, lane):
+                held_back.append(request.key)
+                continue
             request.state = State.IN_FLIGHT
-            lane.in_flight += _weight(request)
+            lane.take_in(request)
             actions += self._dispatch(request, lane, now_s)
         lane.waiting.extend(held_back)
         return actions
 
-    def _window(self, plan: Plan) -> int:
-        return self._max_in_flight or WINDOW_PER_STAGE * len(plan.stages)
+    def _may_go(self, request: Request, lane: ModelLane) -> bool:
+        route = _route_of(request, lane)
+        if request.is_check or route is None:
+            return request.is_check
+        return lane.in_flight < self._window(route.plan) and lane.can_begin(request)
 
-    def _dispatch(self, request: Request, lane: _Lane, now_s: float) -> list[Action]:
-        plan = request.pinned or lane.plan
-        if plan is None:
+    def _window(self, plan: Plan) -> int:
+        return self._max_in_flight or WINDOW_PER_NODE * len(plan.node_ids)
+
+    def _dispatch(self, request: Request, lane: ModelLane, now_s: float) -> list[Action]:
+        route = _route_of(request, lane)
+        if route is None:
             return []
+        plan = route.plan
         request.attempt += 1
+        first = lane.send(request, route)
         request.plans[plan.plan_id] = plan
         request.sent_s = now_s
         patience_s = PATIENCE_S + PATIENCE_LATENCIES * plan.latency_s
@@ -257,24 +256,53 @@ class Gateway:
             plan_id=plan.plan_id,
             epoch=plan.epoch,
             stage=0,
+            way=request.way,
             attempt=request.attempt & 0xFF,
             time_left_s=max(0.0, request.deadline_s - now_s),
             tensors=request.tensors,
             step=request.step,
         )
-        return [Send(node_id=plan.stages[0].node_id, frame=frame)]
+        return [Send(node_id=first, frame=frame)]
 
-    def _recall(self, lane: _Lane, model_id: ModelId) -> None:
+    def _reroute(
+        self,
+        model_id: ModelId,
+        lane: ModelLane,
+        route: Route,
+        lost: Sequence[frozenset[NodeId]],
+        now_s: float,
+    ) -> list[Action]:
+        """Send again what may be at a replica that is passed by: behind stage 0 nobody knows where."""
+        if not any(lost):
+            return []
+        affected = [
+            request
+            for request in self._under_way(model_id)
+            if route.plan.plan_id in request.plans and (any(lost[1:]) or request.sent_to in lost[0])
+        ]
+        self.counters.retried += len(affected)
+        return [action for one in affected for action in self._dispatch(one, lane, now_s)]
+
+    def _recall(self, lane: ModelLane, model_id: ModelId) -> None:
         """Put what is under way back to the head of the queue, oldest first."""
-        recalled = [
+        recalled = self._under_way(model_id)
+        for request in sorted(recalled, key=lambda r: r.arrived_s, reverse=True):
+            request.state = State.WAITING
+            lane.let_go(request)
+            lane.waiting.appendleft(request.key)
+
+    def _under_way(self, model_id: ModelId) -> list[Request]:
+        """What may be sent again: neither checks nor steps of sessions."""
+        return [
             r
             for r in self._requests.values()
             if r.model_id == model_id and r.state is State.IN_FLIGHT and r.pinned is None
         ]
-        for request in sorted(recalled, key=lambda r: r.arrived_s, reverse=True):
-            request.state = State.WAITING
-            lane.in_flight -= 1
-            lane.waiting.appendleft(request.key)
+
+    def _choices(self, request: Request) -> int:
+        """How many nodes could be given the request."""
+        route = _route_of(request, self._lanes[request.model_id])
+        return len(route.usable[0]) if route is not None and not request.is_check else 1
 
     def _expire(self, request: Request, now_s: float) -> list[Action]:
         lane = self._close(request)
@@ -286,28 +314,25 @@ class Gateway:
         )
         return [refuse(request, error, now_s), *self._pump(lane, now_s)]
 
-    def _close(self, request: Request) -> _Lane:
+    def _close(self, request: Request) -> ModelLane:
         del self._requests[request.key]
         lane = self._lanes[request.model_id]
         if request.state is State.IN_FLIGHT:
-            lane.in_flight -= _weight(request)
+            lane.let_go(request)
         return lane
 
 
-def _weight(request: Request) -> int:
-    """What a request takes of the window: a golden check that hangs must not cost the live plan."""
-    return 0 if request.is_check else 1
+def _route_of(request: Request, lane: ModelLane) -> Route | None:
+    """How it goes: by the plan that it is tied to, else as everything goes now."""
+    return whole_route(request.pinned) if request.pinned is not None else lane.route
+
+
+def _passed_by(before: Route | None, now: Route) -> tuple[frozenset[NodeId], ...]:
+    """By stage, the replicas of the same plan that could take requests and cannot any more."""
+    if before is None or before.plan.plan_id != now.plan.plan_id:
+        return ()
+    return tuple(was - still for was, still in zip(before.usable, now.usable, strict=True))
 
 
 def _backoff_s(attempt: int) -> float:
     return min(MAX_BACKOFF_S, BACKOFF_S * float(2 ** min(attempt, 8)))
-
-
-def _outputs(
-    specs: Sequence[TensorSpec], tensors: Iterable[FrameTensor]
-) -> tuple[bytes | memoryview, ...] | None:
-    """The tensors in the order asked for; None when one is missing or of another size."""
-    found: Mapping[int, bytes | memoryview] = {t.index: t.data for t in tensors}
-    if any(s.index not in found or len(found[s.index]) != s.size_bytes for s in specs):
-        return None
-    return tuple(found[s.index] for s in specs)

@@ -21,7 +21,7 @@ class Request:
     """A request until it is answered.
 
     `pinned` ties it to one plan: a golden check from the start, a step of a session from the first
-    one's sending on.
+    one's sending on; both keep to their `way`. `sent_to` is who of stage 0 has the latest attempt.
     """
 
     key: RequestKey
@@ -32,6 +32,8 @@ class Request:
     deadline_s: float
     pinned: Plan | None = None
     step: SessionStep | None = None
+    way: int = 0
+    sent_to: NodeId | None = None
     state: State = State.WAITING
     attempt: int = 0
     sent_s: float = 0.0
@@ -74,3 +76,11 @@ Action = Send | Answer
 def refuse(request: Request, error: Exception, now_s: float) -> Answer:
     """The answer that there is none."""
     return Answer(key=request.key, refusal=refusal_of(error), total_s=now_s - request.arrived_s)
+
+
+def outputs_of(request: Request, frame: Frame) -> tuple[bytes | memoryview, ...] | None:
+    """The tensors in the order asked for; None when one is missing or of another size."""
+    found = {tensor.index: tensor.data for tensor in frame.tensors}
+    if any(s.index not in found or len(found[s.index]) != s.size_bytes for s in request.outputs):
+        return None
+    return tuple(found[spec.index] for spec in request.outputs)

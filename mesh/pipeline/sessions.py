@@ -18,6 +18,7 @@ from mesh.errors import MeshError, OverloadedError, SessionLostError, UnknownSes
 from mesh.ids import ModelId, NodeId, RequestKey, SessionKey
 from mesh.pipeline.gateway import Gateway
 from mesh.pipeline.request import Action, Answer, Request, Send, refuse
+from mesh.pipeline.ways import NO_WAY, nodes_on
 from mesh.wire.documents import Plan
 from mesh.wire.frame import Frame, FrameKind, SessionStep
 from mesh.wire.infer import SessionUse
@@ -33,13 +34,17 @@ _Name = tuple[ModelId, str]
 
 @dataclass(slots=True, kw_only=True)
 class _Session:
-    """An open session. `is_ending`: nothing comes behind what waits; `current` is the step under way."""
+    """An open session: all its steps go by one `plan` and `way`.
+
+    `is_ending`: nothing comes behind what waits; `current` is the step under way.
+    """
 
     name: _Name
     key: SessionKey
     used_s: float
     taken: int = 0
     plan: Plan | None = None
+    way: int = NO_WAY
     is_ending: bool = False
     current: Request | None = None
     waiting: "deque[tuple[Request, SessionUse]]" = field(default_factory=deque)
@@ -176,7 +181,7 @@ class Sessions:
         if not request.tensors:
             answer = Answer(key=request.key, total_s=now_s - request.arrived_s)
             return [answer, *self._close(session)]
-        request.pinned = session.plan
+        request.pinned, request.way = session.plan, session.way
         request.step = SessionStep(key=session.key, number=session.taken, ends=use.ends)
         session.current = request
         self._steps[request.key] = session
@@ -187,7 +192,7 @@ class Sessions:
         request, session.current = session.current, None
         if request is None or request.step is None:
             return [answer]
-        session.plan, session.used_s = request.pinned, now_s
+        session.plan, session.way, session.used_s = request.pinned, request.way, now_s
         if answer.refusal is None:
             session.taken += 1
             if request.step.ends:
@@ -209,7 +214,7 @@ class Sessions:
                 self._lost.popitem(last=False)
         if session.current is not None:
             current, session.current = session.current, None
-            session.plan = current.pinned
+            session.plan, session.way = current.pinned, current.way
             self._steps.pop(current.key, None)
             actions += self.settle(
                 self._gateway.give_up(current.key, error, now_s=now_s), now_s=now_s
@@ -219,13 +224,13 @@ class Sessions:
         return actions + self._close(session)
 
     def _close(self, session: _Session) -> list[Action]:
-        """Forget it here and at its stages."""
+        """Forget it here and at the nodes that it passes."""
         self._forget(session)
         if session.plan is None:
             return []
         return [
-            Send(node_id=stage.node_id, frame=self._drop_frame(session, session.plan, number))
-            for number, stage in enumerate(session.plan.stages)
+            Send(node_id=node_id, frame=self._drop_frame(session, session.plan, number))
+            for number, node_id in enumerate(nodes_on(session.plan, session.way))
         ]
 
     def _forget(self, session: _Session) -> None:
@@ -241,6 +246,7 @@ class Sessions:
             plan_id=plan.plan_id,
             epoch=plan.epoch,
             stage=stage,
+            way=session.way,
             step=SessionStep(key=session.key, number=session.taken, ends=True),
         )
 
@@ -254,12 +260,14 @@ def _is_untouched(request: Request, refusal: Refusal) -> bool:
 def _node_trouble(
     session: _Session, present: Collection[NodeId], reborn: Collection[NodeId]
 ) -> str | None:
-    plan = session.plan or (session.current.pinned if session.current is not None else None)
-    for stage in plan.stages if plan is not None else ():
-        if stage.node_id not in present:
-            return f"node {stage.node_id}, which held its state, is lost"
-        if stage.node_id in reborn:
-            return f"node {stage.node_id}, which held its state, was restarted"
+    plan, way = session.plan, session.way
+    if plan is None and session.current is not None:
+        plan, way = session.current.pinned, session.current.way
+    for node_id in nodes_on(plan, way) if plan is not None else ():
+        if node_id not in present:
+            return f"node {node_id}, which held its state, is lost"
+        if node_id in reborn:
+            return f"node {node_id}, which held its state, was restarted"
     return None
 
 

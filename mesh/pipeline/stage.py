@@ -10,11 +10,14 @@ from mesh.errors import (
     SessionLostError,
     StaleEpochError,
 )
+from mesh.fleet.routes import Route
 from mesh.ids import NodeId
 from mesh.model.tensor import StageInterface
+from mesh.pipeline.replica_choice import Turns
 from mesh.pipeline.stage_sessions import StageSessions, State, zero_state
+from mesh.pipeline.ways import NO_WAY, node_on
 from mesh.wire import refusal
-from mesh.wire.documents import Plan
+from mesh.wire.documents import Plan, PlanReplica
 from mesh.wire.frame import Frame, FrameKind, FrameTensor, StageTime
 from mesh.wire.topics import Lane
 
@@ -24,11 +27,17 @@ QUEUE_LIMIT = 32
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Role:
-    """The part of this node in a plan."""
+    """The part of this node in a plan; `replica` is its place among the nodes of the stage."""
 
     plan: Plan
     stage: int
     interface: StageInterface
+    replica: int = 0
+
+    @property
+    def planned(self) -> PlanReplica:
+        """What the plan says of this node's part."""
+        return self.plan.stages[self.stage].replicas[self.replica]
 
     @property
     def is_last(self) -> bool:
@@ -47,11 +56,12 @@ class Work:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parcel:
-    """A frame on its way out."""
+    """A frame on its way out; `others` could take it as well, the first one first."""
 
     node_id: NodeId
     lane: Lane
     frame: Frame
+    others: tuple[NodeId, ...] = ()
 
 
 def accept(
@@ -112,9 +122,17 @@ def is_late(work: Work, *, now_s: float) -> bool:
 
 
 def forward(
-    work: Work, outputs: Sequence[bytes | memoryview], *, compute_s: float, now_s: float
+    work: Work,
+    outputs: Sequence[bytes | memoryview],
+    *,
+    compute_s: float,
+    now_s: float,
+    receivers: Sequence[NodeId],
 ) -> Parcel:
-    """The frame for the next stage, or the result for the gateway."""
+    """The frame for the next stage, or the result for the gateway.
+
+    `receivers` are the nodes of the next stage that may get it, as `next_receivers` orders them.
+    """
     role, frame = work.role, work.frame
     available = {tensor.index: tensor.data for tensor in frame.tensors}
     available |= {
@@ -122,7 +140,10 @@ def forward(
     }
     elapsed_s = now_s - work.arrived_s
     timing = StageTime(
-        stage=role.stage, queue_s=max(0.0, elapsed_s - compute_s), compute_s=compute_s
+        stage=role.stage,
+        replica=role.replica,
+        queue_s=max(0.0, elapsed_s - compute_s),
+        compute_s=compute_s,
     )
     onward = replace(
         frame,
@@ -138,8 +159,25 @@ def forward(
     )
     if role.is_last:
         return Parcel(node_id=frame.sender, lane=Lane.RESULT, frame=onward)
-    next_node = role.plan.stages[role.stage + 1].node_id
-    return Parcel(node_id=next_node, lane=Lane.STAGE, frame=onward)
+    chosen, *others = receivers
+    return Parcel(node_id=chosen, lane=Lane.STAGE, frame=onward, others=tuple(others))
+
+
+def next_receivers(
+    role: Role, frame: Frame, route: Route, turns: Turns[NodeId]
+) -> tuple[NodeId, ...]:
+    """Who of the next stage gets the frame, and who may get it where that fails; none after the last.
+
+    A step of a session goes where its way leads, or nowhere.
+    """
+    if role.is_last:
+        return ()
+    named = node_on(role.plan.stages[role.stage + 1], frame.way)
+    if frame.step is not None:
+        return (named,)
+    shares = route.shares(role.stage + 1)
+    chosen = named if frame.way != NO_WAY and named in shares else turns.next(shares)
+    return (chosen, *sorted(shares.keys() - {chosen}, key=lambda n: (-shares[n], n)))
 
 
 def _check_tensors(role: Role, frame: Frame) -> None:

@@ -14,6 +14,7 @@ import socket
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -183,8 +184,11 @@ def serve(control: socket.socket, tensors_fd: int) -> None:
     request = decode_load(message)
     reply, loaded = _load(request, tensors_fd)
     control.send(encode_reply(reply))
+    used_s = time.process_time()
     while loaded is not None and control.recv(MAX_MESSAGE_BYTES) == INVOKE:
-        control.send(encode_reply(_invoke(loaded)))
+        reply = _invoke(loaded)
+        before_s, used_s = used_s, time.process_time()
+        control.send(encode_reply(replace(reply, processor_s=used_s - before_s)))
 
 
 def main(arguments: Sequence[str]) -> None:

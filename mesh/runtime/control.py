@@ -18,7 +18,7 @@ MAX_MESSAGE_BYTES = 64 << 10
 """Fits the kernel's default socket buffer (net.core.wmem_default, 212,992 bytes) with room."""
 MAX_TEXT_BYTES = 2048
 
-_REPLY = struct.Struct("<Bd")
+_REPLY = struct.Struct("<Bdd")
 
 
 class Package(Enum):
@@ -51,13 +51,17 @@ class LoadRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """How a command went; `compute_s` is the time inside the interpreter, `text` its complaint.
+    """How a command went; `text` is the interpreter's complaint.
+
+    `compute_s` is the time inside the interpreter, `processor_s` what its process has used since the
+    reply before, with all threads and copies.
 
     To a load that is DONE, `text` says why system calls are not filtered, and is empty if they are.
     """
 
     kind: ReplyKind
     compute_s: float = 0.0
+    processor_s: float = 0.0
     text: str = ""
 
 
@@ -103,16 +107,16 @@ def _tensor(document: list[Any]) -> TensorSpec:
 
 def encode_reply(reply: Reply) -> bytes:
     text = reply.text.encode("utf-8", "replace")[:MAX_TEXT_BYTES]
-    return _REPLY.pack(reply.kind, reply.compute_s) + text
+    return _REPLY.pack(reply.kind, reply.compute_s, reply.processor_s) + text
 
 
 def decode_reply(message: bytes) -> Reply:
     """Raises: ValueError, since a child with damaged memory may say anything."""
     try:
-        kind, compute_s = _REPLY.unpack_from(message)
+        kind, compute_s, processor_s = _REPLY.unpack_from(message)
     except struct.error as error:
         raise ValueError(f"a reply of {len(message)} bytes") from error
-    if not 0 <= compute_s < math.inf:
-        raise ValueError(f"a run of {compute_s} s")
+    if not (0 <= compute_s < math.inf and 0 <= processor_s < math.inf):
+        raise ValueError(f"a run of {compute_s} s, {processor_s} s of processor time")
     text = message[_REPLY.size :].decode("utf-8", "replace")
-    return Reply(kind=ReplyKind(kind), compute_s=compute_s, text=text)
+    return Reply(kind=ReplyKind(kind), compute_s=compute_s, processor_s=processor_s, text=text)

@@ -90,7 +90,11 @@ class InterpreterSlice:
                 raise InvokeError(f"the slice {self._needs_memory()}")
             if reply.kind is not ReplyKind.DONE:
                 raise InvokeError(f"the interpreter failed: {clean(reply.text)}")
-            return Invocation(outputs=self._region.read_outputs(), compute_s=reply.compute_s)
+            return Invocation(
+                outputs=self._region.read_outputs(),
+                compute_s=reply.compute_s,
+                processor_s=reply.processor_s,
+            )
 
     def close(self) -> None:
         self._closed = True

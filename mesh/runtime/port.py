@@ -20,10 +20,15 @@ class RuntimeInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Invocation:
-    """One run of a slice: the raw little-endian bytes of each output, and how long the interpreter took."""
+    """One run of a slice: the raw little-endian bytes of each output, and how long the interpreter took.
+
+    `processor_s` = core-seconds of its process, with all threads and copies: unlike `compute_s`, not
+    longer for waiting for a processor; 0 = not known.
+    """
 
     outputs: tuple[bytes, ...]
     compute_s: float
+    processor_s: float = 0.0
 
 
 class LoadedSlice(Protocol):

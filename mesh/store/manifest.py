@@ -6,12 +6,13 @@ fetching are elsewhere.
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from mesh.errors import RemoteError, UsageError
 from mesh.ids import ModelId, NodeId
 from mesh.model.tensor import TensorSpec
+from mesh.planning.wishes import Wishes
 from mesh.wire import codec
 
 MAX_MANIFEST_BYTES = 1 << 20
@@ -23,7 +24,6 @@ MAX_TENSORS = 256
 MAX_TENSOR_NAME_CHARS = 256
 MAX_DIMENSIONS = 16
 MAX_TENSOR_BYTES = 1 << 32
-MAX_STAGES = 1024
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -88,8 +88,8 @@ class Golden:
 class ModelManifest:
     """One model under one name; `deleted` keeps the name's place so that nobody brings it back.
 
-    `min_stages` > 1 forces a split. `revision` counts this name's changes upwards, `writer` is the
-    node that made the last one.
+    `wishes` names nodes by their ids. `revision` counts this name's changes upwards, `writer` is
+    the node that made the last one.
     """
 
     model_id: ModelId
@@ -99,7 +99,7 @@ class ModelManifest:
     outputs: tuple[TensorSpec, ...]
     revision: int
     writer: NodeId
-    min_stages: int = 1
+    wishes: Wishes = field(default_factory=Wishes)
     image: ImageOptions | None = None
     labels: tuple[str, ...] = ()
     golden: Golden | None = None
@@ -112,8 +112,8 @@ class ModelManifest:
             raise ValueError("writer: a node id has 16 lower-case hexadecimal digits")
         if not 0 <= self.revision < 2**53 or not 0 < self.size_bytes < 2**53:
             raise ValueError("revision or size_bytes is out of bounds")
-        if not 1 <= self.min_stages <= MAX_STAGES:
-            raise ValueError(f"min_stages must lie between 1 and {MAX_STAGES}")
+        if not all(_NODE_ID.fullmatch(one) for one in (*self.wishes.must, *self.wishes.never)):
+            raise ValueError("wishes: a node id has 16 lower-case hexadecimal digits")
         _check_tensors("inputs", self.inputs)
         _check_tensors("outputs", self.outputs)
         _check_labels(self.labels)

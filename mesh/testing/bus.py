@@ -60,6 +60,7 @@ class MemoryBroker:
     def __init__(self, url: str, mailbox: Mailbox, max_packet_bytes: int) -> None:
         self.url = url
         self.kind = "memory"
+        self.pid: int | None = None
         self.max_packet_bytes = max_packet_bytes
         self.serves_v5 = True  # False: properties are lost, as for 3.1.1 clients
         self.mailbox = mailbox

@@ -22,7 +22,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from mesh.client import Client
 from mesh.errors import DeadlineExceededError, MeshError, NodeLostError, UsageError
+from mesh.planning.wishes import Wishes
 from mesh.store.http_client import upload
+from mesh.testing.cpu_quota import CpuGroup
 from mesh.wire.control import (
     AddModelReply,
     AddModelRequest,
@@ -73,12 +75,15 @@ class LocalMesh:
         options: tuple[str, ...] = (),
         threads: int = 1,
         measure_each: bool = False,
+        groups: Mapping[str, CpuGroup] | None = None,
     ) -> None:
         """`options` are further flags of `mesh node`, for every node.
 
         All nodes run on the same machine, so what one has measured holds for the others; with
-        `measure_each` every node measures for itself nevertheless.
+        `measure_each` every node measures for itself nevertheless. A node named in `groups` runs
+        in that group, with its broker and its interpreters.
         """
+        self._groups = groups or {}
         self._temporary = None if folder else tempfile.TemporaryDirectory(prefix="edge-mesh-local-")
         self.folder = folder or Path(self._temporary.name if self._temporary else "")
         self.mesh_name = f"local-{secrets.token_hex(4)}"
@@ -110,6 +115,7 @@ class LocalMesh:
         folder = self.folder / name
         folder.mkdir(parents=True, exist_ok=True)
         command = [
+            *(self._groups[name].entering() if name in self._groups else ()),
             *(
                 str(python or sys.executable),
                 "-m",
@@ -199,16 +205,20 @@ class LocalMesh:
         name: str,
         *,
         split: int = 1,
+        wishes: Wishes | None = None,
         image: ImageWish | None = None,
         labels: tuple[str, ...] = (),
     ) -> ModelStatus:
-        """Add a model at the first node; return when every node serves it in `split` stages or more."""
+        """Add a model at the first node; return when every node serves it in `split` stages or more.
+
+        `wishes`, where given, are asked for instead of a split.
+        """
         node = next(iter(self.nodes.values()))
         with Client(node.broker_url) as client:
             wish = AddModelRequest(
                 model_id=upload(node.http_url, file),
                 name=name,
-                min_stages=split,
+                wishes=wishes or Wishes(min_stages=split),
                 image=image,
                 labels=labels,
                 replace=True,
@@ -252,7 +262,7 @@ def await_serving(client: Client, name: str, *, stages: int = 1) -> ModelStatus:
 
     def serving(status: StatusReply) -> ModelStatus | None:
         for model in status.models:
-            ready = all(stage.state is StageState.READY for stage in model.stages)
+            ready = all(one.state is StageState.READY for one in model.replicas)
             ready &= model.held_by >= sum(node.state == "ready" for node in status.nodes)
             if model.name == name and model.state == "serving" and ready:
                 return model if len(model.stages) >= stages else None

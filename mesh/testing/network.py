@@ -79,13 +79,14 @@ class Network:
         )
         return y
 
-    def depthwise(self, name: str, x: int) -> int:
-        shape = self._shapes[x]
-        weights = self._random_weights((1, 3, 3, shape[3]), 9)
-        inputs = [x, *self._parameters(name, x, weights, shape[3], axis=3)]
+    def depthwise(self, name: str, x: int, *, stride: int = 1) -> int:
+        _, height, width, depth = self._shapes[x]
+        weights = self._random_weights((1, 3, 3, depth), 9)
+        inputs = [x, *self._parameters(name, x, weights, depth, axis=3)]
+        shape = (1, height // stride, width // stride, depth)
         y = self._output(name, shape, is_rectified=True)
         options = _options(
-            "DepthwiseConv2DOptions", True, stride_w=1, stride_h=1, depth_multiplier=1
+            "DepthwiseConv2DOptions", True, stride_w=stride, stride_h=stride, depth_multiplier=1
         )
         version = _DEPTHWISE_VERSIONS.get(self._format, 1)
         self.builder.operator("DEPTHWISE_CONV_2D", inputs, [y], options, version=version)
@@ -118,6 +119,16 @@ class Network:
         y = self.depthwise(f"{name}/depthwise", x)
         y = self.convolution(f"{name}/pointwise", y, self._shapes[x][3], kernel=1)
         return self.add(f"{name}/add", x, y)
+
+    def max_pool(self, name: str, x: int) -> int:
+        """Over 3 × 3, every second row and column; levels stay as they are."""
+        _, height, width, depth = self._shapes[x]
+        y = self.activation(name, (1, height // 2, width // 2, depth), RELU6_RANGE)
+        options = make_table(
+            "Pool2DOptions", stride_w=2, stride_h=2, filter_width=3, filter_height=3
+        )
+        self.builder.operator("MAX_POOL_2D", [x], [y], options, version=self._version())
+        return y
 
     def flattened(self, name: str, x: int) -> int:
         """(1, height, width, depth) as (1, height × width, depth)."""

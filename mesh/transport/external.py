@@ -21,6 +21,10 @@ class ExternalBroker:
     def url(self) -> str:
         return str(self._url)
 
+    @property
+    def pid(self) -> None:
+        return None
+
     def start(self) -> None:
         probe(self._url, timeout_s=REACH_TIMEOUT_S)
 

@@ -112,6 +112,11 @@ class Broker(Protocol):
         """`mqtt://host:port` at which this node itself connects."""
         ...
 
+    @property
+    def pid(self) -> int | None:
+        """Its process, where it is one of this machine that this node started."""
+        ...
+
     def start(self) -> None:
         """Run it and return when it accepts connections. Raises: BrokerError."""
         ...

@@ -4,15 +4,16 @@ A reply is `{"id", "status": "ok", "body": …}` or an error reply like that of 
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, TypeVar
 
 from mesh.errors import MeshError, RemoteError
 from mesh.ids import ModelId, NodeId
 from mesh.model.tensor import TensorSpec
+from mesh.planning.wishes import Wishes
 from mesh.wire import codec
-from mesh.wire.documents import Activity, StageState
+from mesh.wire.documents import Activity, NodeState, StageState
 from mesh.wire.infer import ErrorReply
 from mesh.wire.oip_reply import as_error, encode_error
 
@@ -27,6 +28,7 @@ class Verb(Enum):
     PLAN = "plan"
     MODEL_ADD = "model-add"
     MODEL_REMOVE = "model-remove"
+    DRAIN = "drain"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,11 +48,14 @@ class ImageWish:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AddModelRequest:
-    """Serve a file that was uploaded before. `replace` allows a name to change its file."""
+    """Serve a file that was uploaded before. `replace` allows a name to change its file.
+
+    `wishes` may call nodes by name or id; without an owner, private layers are the asked node's.
+    """
 
     model_id: ModelId
     name: str
-    min_stages: int = 1
+    wishes: Wishes = field(default_factory=Wishes)
     image: ImageWish | None = None
     labels: tuple[str, ...] = ()
     replace: bool = False
@@ -82,59 +87,33 @@ class RemoveModelReply:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PlanRequest:
-    """What would be planned now. `min_stages` overrides the model's own wish."""
+class DrainRequest:
+    """Leave this node empty, or with `undo` use it again; asked again, it tells how far it is."""
 
-    name: str
-    min_stages: int | None = None
+    node_id: NodeId
+    undo: bool = False
     id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PlannedPart:
-    """Operators [start, stop) on a node."""
+class StillHeld:
+    """A model of which the node holds a stage: of the live plan, or for what is still under way.
 
-    node_id: NodeId
-    node_name: str
-    start: int
-    stop: int
-    compute_s: float
-    transfer_s: float
-    memory_bytes: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlanOption:
-    """One way to run the model, with what it is predicted to do."""
-
-    title: str
-    stages: tuple[PlannedPart, ...]
-    bottleneck_s: float
-    latency_s: float
-    bottleneck: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LeftOut:
-    node_id: NodeId
-    node_name: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlanReply:
-    """The chosen plan and what it was weighed against."""
+    `problem` says why there is no live plan without the node.
+    """
 
     name: str
-    model_id: ModelId
-    operators: int
-    verdict: str
-    chosen: PlanOption
-    alternatives: tuple[PlanOption, ...]
-    left_out: tuple[LeftOut, ...]
-    live_epoch: int | None
-    measured_requests_per_s: float | None
-    limited: tuple[LeftOut, ...] = ()
+    is_live: bool
+    problem: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrainReply:
+    """The node is empty when `held` is."""
+
+    node_id: NodeId
+    state: NodeState
+    held: tuple[StillHeld, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,17 +141,26 @@ class NodeStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StageLine:
-    """A stage of the live plan."""
+class ReplicaLine:
+    """A node of a stage of the live plan, and what it says of it."""
 
     node_id: NodeId
     node_name: str
-    start: int
-    stop: int
+    share: float
     compute_s: float
     transfer_s: float
     resident_bytes: int
     state: StageState | None
+    measured_compute_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageLine:
+    """A stage of the live plan."""
+
+    start: int
+    stop: int
+    replicas: tuple[ReplicaLine, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,6 +190,14 @@ class ModelStatus:
     in_flight: int
     queued: int
     sessions: int = 0
+    optimal: bool | None = None
+    gap: float | None = None
+    reason: str = ""
+
+    @property
+    def replicas(self) -> tuple[ReplicaLine, ...]:
+        """The nodes of all stages, in order."""
+        return tuple(replica for stage in self.stages for replica in stage.replicas)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,22 +4,23 @@ Control state is level-triggered: a reader that missed ten versions acts rightly
 """
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
 from mesh.ids import BootId, Epoch, ModelId, NodeId, PlanId
+from mesh.wire.beliefs import LinkPace, NodePace
+from mesh.wire.measured import MAX_CORES, check_times
 
 MAX_DOCUMENT_BYTES = 1 << 20
-MAX_TIME_S = 86_400.0
-"""No stage or transfer takes a day: sums and products of such times stay what a clock can wait for."""
-_GOODPUT_BYTES_PER_S = (1.0, 1e15)
 _MAX_OPERATORS = 1024
 _MAX_OPERATOR_VERSION = 255
-_MAX_REFUSED = 64
-_MAX_REASON_CHARS = 512
 MAX_BAR_CHARS = 512
 MAX_PROBLEM_CHARS = 2048
+MAX_STAGES = 256
+MAX_REPLICAS = 64
+MAX_PLAN_REASON_CHARS = 512
+_SHARE_TOLERANCE = 1e-6
+_MAX_OWNER_CHARS = 64
 _MAX_WARNINGS = 16
 _MAX_WARNING_CHARS = 512
 _PLAN_ID = re.compile(r"[0-9a-f]{16}")
@@ -35,10 +36,11 @@ class NodeState(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Advert:
-    """What does not change while a node runs.
+    """What hardly changes while a node runs: of all this, only `host_cores` may, with its CPU quota.
 
     `threads` is the most that an interpreter gets. `operator_versions[n]` is the newest version that
     the runtime knows of builtin operator n of schema.fbs, 0 = none; empty where it was not said.
+    `owner` is whose node it is; empty = nobody's.
     """
 
     node_id: NodeId
@@ -55,18 +57,21 @@ class Advert:
     broker_kind: str
     http_url: str
     host_id: str
-    host_cores: int
+    host_cores: float
     threads: int
     memory_bytes: int
     operator_versions: tuple[int, ...] = ()
+    owner: str = ""
 
     def __post_init__(self) -> None:
-        if self.host_cores < 1 or self.threads < 1 or self.memory_bytes < 0:
+        if not 0 < self.host_cores <= MAX_CORES or self.threads < 1 or self.memory_bytes < 0:
             raise ValueError("a node has cores, threads and no negative memory")
         if len(self.operator_versions) > _MAX_OPERATORS:
             raise ValueError(f"there are at most {_MAX_OPERATORS} operators")
         if not all(0 <= version <= _MAX_OPERATOR_VERSION for version in self.operator_versions):
             raise ValueError(f"an operator's version lies between 0 and {_MAX_OPERATOR_VERSION}")
+        if len(self.owner) > _MAX_OWNER_CHARS:
+            raise ValueError(f"an owner's name has at most {_MAX_OWNER_CHARS} characters")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,71 +150,6 @@ class HoldingsDocument:
     held: tuple[ModelId, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RefusedLayers:
-    """The layers [start, stop) that a node's runtime cannot load, and why."""
-
-    start: int
-    stop: int
-    reason: str
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.start < self.stop:
-            raise ValueError("refused layers are some layers")
-        if len(self.reason) > _MAX_REASON_CHARS:
-            raise ValueError(f"a reason has at most {_MAX_REASON_CHARS} characters")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CapabilityDocument:
-    """A node's measured time for one model: `layer_s[i]` for the operators [boundaries[i], boundaries[i+1]).
-
-    None = its runtime cannot load them; `refused` says why, as far as there is room. `failure` says
-    why it cannot run the model at all; then the lists are empty.
-    """
-
-    model_id: ModelId
-    kernel_class: str
-    threads: int
-    boundaries: tuple[int, ...]
-    layer_s: tuple[float | None, ...]
-    stage_s: float
-    failure: str | None = None
-    refused: tuple[RefusedLayers, ...] = ()
-
-    def __post_init__(self) -> None:
-        if self.failure is None and len(self.layer_s) != len(self.boundaries) - 1:
-            raise ValueError("there must be one boundary more than layer times")
-        if self.threads < 1:
-            raise ValueError("a model is measured with at least one thread")
-        if len(self.refused) > _MAX_REFUSED:
-            raise ValueError(f"at most {_MAX_REFUSED} ranges of layers are refused")
-        times_s = [time_s for time_s in self.layer_s if time_s is not None]
-        _check_times("a measured time", (self.stage_s, *times_s, sum(times_s)))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Link:
-    """One direction, from the node that says so to `peer`, measured with frames over MQTT."""
-
-    peer: NodeId
-    goodput_bytes_per_s: float
-    message_s: float
-
-    def __post_init__(self) -> None:
-        least, most = _GOODPUT_BYTES_PER_S
-        if not least <= self.goodput_bytes_per_s <= most:
-            raise ValueError(
-                f"a link's goodput lies between {least:g} and {most:g} bytes per second"
-            )
-        _check_times("a link's time per message", (self.message_s,))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LinksDocument:
-    links: tuple[Link, ...]
-
-
 class StageState(Enum):
     LOADING = "loading"
     READY = "ready"
@@ -218,7 +158,10 @@ class StageState(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageStatus:
-    """A stage that this node holds or tried to; equal (plan_id, stage) is the same stage."""
+    """A stage that this node holds or tried to; equal (plan_id, stage) is the same stage.
+
+    `measured_compute_s` is the median of its last runs, None before there are any.
+    """
 
     plan_id: PlanId
     epoch: Epoch
@@ -227,6 +170,11 @@ class StageStatus:
     state: StageState
     resident_bytes: int = 0
     error: str | None = None
+    measured_compute_s: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.measured_compute_s is not None:
+            check_times("a stage's measured time", (self.measured_compute_s,))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,24 +188,67 @@ class PlanPhase(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PlanStage:
-    """The operators [start, stop) on one node, with the predicted seconds of compute and of the way in."""
+class PlanReplica:
+    """One node of a stage: the share of the requests meant for it, and its predicted seconds.
+
+    `transfer_s` is the slowest way in, from any node of the stage before or from the gateway.
+    """
 
     node_id: NodeId
-    start: int
-    stop: int
+    share: float
     compute_s: float
     transfer_s: float
 
     def __post_init__(self) -> None:
+        if not 0 < self.share <= 1:
+            raise ValueError("a replica's share of the requests lies above 0 and up to 1")
+        check_times("a time of a replica", (self.compute_s, self.transfer_s))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanStage:
+    """The operators [start, stop) on one node, or on several of which each takes a share of the requests."""
+
+    start: int
+    stop: int
+    replicas: tuple[PlanReplica, ...]
+
+    def __post_init__(self) -> None:
         if not 0 <= self.start < self.stop:
             raise ValueError("a plan's stage needs operators")
-        _check_times("a time of a plan's stage", (self.compute_s, self.transfer_s))
+        if not 1 <= len(self.replicas) <= MAX_REPLICAS:
+            raise ValueError(f"a plan's stage has 1 to {MAX_REPLICAS} replicas")
+        if len(set(self.node_ids)) < len(self.replicas):
+            raise ValueError("each replica of a plan's stage is on another node")
+        if abs(sum(replica.share for replica in self.replicas) - 1) > _SHARE_TOLERANCE:
+            raise ValueError("the shares of a plan's stage come to 1")
+
+    @property
+    def node_ids(self) -> tuple[NodeId, ...]:
+        return tuple(replica.node_id for replica in self.replicas)
+
+    @property
+    def compute_s(self) -> float:
+        """Of the slowest replica."""
+        return max(replica.compute_s for replica in self.replicas)
+
+    @property
+    def transfer_s(self) -> float:
+        """The slowest way in."""
+        return max(replica.transfer_s for replica in self.replicas)
+
+    def replica_on(self, node_id: NodeId) -> PlanReplica | None:
+        """The part of a node in this stage; None where it has none."""
+        return next((one for one in self.replicas if one.node_id == node_id), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Who runs what of one model, with the figures that the planner promised."""
+    """Who runs what of one model, with the figures that the planner promised.
+
+    `gap` bounds what a better plan could save of `bottleneck_s`, as a share of it: 0 for an optimal
+    one. `reason` says why this epoch was proposed.
+    """
 
     plan_id: PlanId
     epoch: Epoch
@@ -270,14 +261,26 @@ class Plan:
     single_node: NodeId | None
     single_node_s: float | None
     verdict: str
+    optimal: bool = True
+    gap: float = 0.0
+    reason: str = ""
 
     def __post_init__(self) -> None:
         if not _PLAN_ID.fullmatch(self.plan_id) or self.epoch < 0:
             raise ValueError("a plan needs an id of 16 hexadecimal digits and no negative epoch")
-        if not self.stages:
-            raise ValueError("a plan needs stages")
+        if not 1 <= len(self.stages) <= MAX_STAGES:
+            raise ValueError(f"a plan has 1 to {MAX_STAGES} stages")
         if self.bottleneck_s <= 0 or self.latency_s < 0:
             raise ValueError("a plan needs a positive bottleneck and no negative latency")
+        if not 0 <= self.gap <= 1:
+            raise ValueError("a plan's gap lies between 0 and 1")
+        if len(self.reason) > MAX_PLAN_REASON_CHARS:
+            raise ValueError(f"a plan's reason has at most {MAX_PLAN_REASON_CHARS} characters")
+
+    @property
+    def node_ids(self) -> tuple[NodeId, ...]:
+        """The nodes of all stages, each once, in order."""
+        return tuple(dict.fromkeys(n for stage in self.stages for n in stage.node_ids))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -309,8 +312,5 @@ class PlansDocument:
     plans: tuple[Plan, ...]
     problems: tuple[PlanProblem, ...] = ()
     barred: tuple[BarredNode, ...] = ()
-
-
-def _check_times(what: str, times_s: Iterable[float]) -> None:
-    if not all(0 <= time_s <= MAX_TIME_S for time_s in times_s):
-        raise ValueError(f"{what} must lie between 0 and {MAX_TIME_S:.0f} seconds")
+    paces: tuple[NodePace, ...] = ()
+    link_paces: tuple[LinkPace, ...] = ()

@@ -21,12 +21,12 @@ MAX_TENSORS = 1024
 MAX_TIMINGS = 256
 MAX_ERROR_BYTES = 16384  # the longest message, escaped as JSON
 
-# magic, crc32 of all that follows it, kind, attempt, stage, timings, tensors, header bytes,
+# magic, crc32 of all that follows it, kind, attempt, stage, way, timings, tensors, header bytes,
 # epoch, plan id, request key, sender, seconds left
-_FIXED = struct.Struct("<4sIBBHHHIQ8s16s8sf")
+_FIXED = struct.Struct("<4sIBBBBHHIQ8s16s8sf")
 _CRC_END = 8
-# stage, microseconds waited, microseconds computed
-_TIMING = struct.Struct("<HII")
+# stage, which of its replicas, microseconds waited, microseconds computed
+_TIMING = struct.Struct("<BBII")
 # tensor index in the whole model, size in bytes
 _TENSOR = struct.Struct("<IQ")
 # session key, number of the step, 1 = the last one
@@ -58,11 +58,12 @@ class SessionStep:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageTime:
-    """What one stage reports of one request."""
+    """What one stage reports of one request; `replica` is the node's place in the plan's stage."""
 
     stage: int
     queue_s: float
     compute_s: float
+    replica: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,8 +79,8 @@ class Frame:
     """`sender` is the gateway that waits for the result, for every kind but PROBE and ECHO.
 
     `stage` is the stage addressed (ACTIVATION) or the stage that speaks (RESULT, ERROR).
-    `time_left_s` counts from the sending: no clocks are compared. `step` is there in a STEP and a
-    DROP alone.
+    `way` names one replica of each stage, 0 none (`mesh.pipeline.ways`). `time_left_s` counts from
+    the sending: no clocks are compared. `step` is there in a STEP and a DROP alone.
     """
 
     kind: FrameKind
@@ -88,6 +89,7 @@ class Frame:
     plan_id: PlanId = PlanId("0" * 16)
     epoch: Epoch = Epoch(0)
     stage: int = 0
+    way: int = 0
     attempt: int = 0
     time_left_s: float = 0.0
     timings: tuple[StageTime, ...] = ()
@@ -103,7 +105,7 @@ class Frame:
 def encode(frame: Frame) -> bytes:
     """Lay the frame out with one copy of each tensor."""
     entries = b"".join(
-        [_TIMING.pack(t.stage, _us(t.queue_s), _us(t.compute_s)) for t in frame.timings]
+        [_TIMING.pack(t.stage, t.replica, _us(t.queue_s), _us(t.compute_s)) for t in frame.timings]
         + [_TENSOR.pack(t.index, len(t.data)) for t in frame.tensors]
         + [_SESSION.pack(s.key, s.number, s.ends) for s in (frame.step,) if s is not None]
     )
@@ -114,6 +116,7 @@ def encode(frame: Frame) -> bytes:
         frame.kind,
         frame.attempt & 0xFF,
         frame.stage,
+        frame.way,
         len(frame.timings),
         len(frame.tensors),
         header_bytes,
@@ -144,6 +147,7 @@ def decode(payload: bytes, *, max_bytes: int) -> Frame:
         kind,
         attempt,
         stage,
+        way,
         timing_count,
         tensor_count,
         header_bytes,
@@ -176,6 +180,7 @@ def decode(payload: bytes, *, max_bytes: int) -> Frame:
         plan_id=PlanId(plan_id.hex()),
         epoch=Epoch(epoch),
         stage=stage,
+        way=way,
         attempt=attempt,
         time_left_s=_finite(time_left_s),
         timings=_timings(view[_FIXED.size : tensors_start]),
@@ -187,8 +192,8 @@ def decode(payload: bytes, *, max_bytes: int) -> Frame:
 
 def _timings(view: memoryview) -> tuple[StageTime, ...]:
     return tuple(
-        StageTime(stage=stage, queue_s=queue_us / 1e6, compute_s=compute_us / 1e6)
-        for stage, queue_us, compute_us in _TIMING.iter_unpack(view)
+        StageTime(stage=stage, replica=replica, queue_s=queue_us / 1e6, compute_s=compute_us / 1e6)
+        for stage, replica, queue_us, compute_us in _TIMING.iter_unpack(view)
     )
 
 

@@ -1,43 +1,41 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mesh.errors import InfeasibleError
 from mesh.fleet import reconcile
+from mesh.fleet.answering import answer
 from mesh.fleet.bars import BAR_S
-from mesh.fleet.coordinator import (
-    PREPARE_S,
-    SETTLE_S,
-    SPLIT_SETTLE_S,
-    Check,
-    Coordinator,
-    Instruction,
-    Solve,
-)
+from mesh.fleet.consideration import SETTLE_S, SPLIT_SETTLE_S
+from mesh.fleet.coordinator import Coordinator
 from mesh.fleet.facts import problem_for
-from mesh.fleet.plans import WORTHWHILE_GAIN, ModelFacts, is_healthy
+from mesh.fleet.plans import ModelFacts, is_healthy
+from mesh.fleet.preparation import PREPARE_S
+from mesh.fleet.readings import Condition
 from mesh.fleet.reconcile import StageKey
+from mesh.fleet.switching import DWELL_S, LEAST_GAIN
+from mesh.fleet.track import Check, Instruction, Solve
 from mesh.fleet.view import NodeView, View
 from mesh.ids import BootId, Epoch, ModelId, NodeId, PlanId
-from mesh.planning import explain, solve
+from mesh.planning import solve
 from mesh.planning.pieces import PieceMemory, Pieces
+from mesh.planning.wishes import Wishes
+from mesh.testing.documents import sample_stage
 from mesh.wire import codec
 from mesh.wire.documents import (
     MAX_PROBLEM_CHARS,
     Advert,
-    CapabilityDocument,
     HoldingsDocument,
-    Link,
-    LinksDocument,
     Plan,
     PlansDocument,
     StagesDocument,
     StageState,
     StageStatus,
 )
+from mesh.wire.measured import CapabilityDocument, Link, LinksDocument
 
 MIB = 1 << 20
 A, B, C, D = (NodeId(letter * 16) for letter in "abcd")
@@ -46,6 +44,11 @@ PIECES = Pieces(
     boundaries=(0, 2, 4, 6),
     boundary_bytes=(1000, 1000, 1000, 1000),
     memory={"litert": PieceMemory(piece_bytes=(100 * MIB,) * 3, stage_bytes=0)},
+)
+UNCUT = Pieces(
+    boundaries=(0, 6),
+    boundary_bytes=(1000, 1000),
+    memory={"litert": PieceMemory(piece_bytes=(300 * MIB,), stage_bytes=0)},
 )
 WHOLE_BYTES = 400 * MIB  # room for all three pieces and an interpreter
 PART_BYTES = 200 * MIB  # room for one
@@ -71,6 +74,11 @@ class Board:
     measured: bool = True
     linked: bool = True
     failure: str | None = None
+    pieces: Pieces = PIECES
+    slowness: float = 1.0
+    throttled: bool = False
+    remeasured: int = 0
+    benched: float = 1.0
     breaks: bool = False
     hangs: bool = False
     stages: dict[StageKey, StageStatus] = field(default_factory=dict)
@@ -102,11 +110,24 @@ class Board:
             model_id=MODEL,
             kernel_class="k",
             threads=1,
-            boundaries=() if failed else PIECES.boundaries,
-            layer_s=() if failed else (0.1 / self.speed,) * 3,
+            boundaries=() if failed else self.pieces.boundaries,
+            layer_s=() if failed else (self.layer_s,) * len(self.pieces),
             stage_s=0.0,
             failure=self.failure,
         )
+
+    @property
+    def layer_s(self) -> float:
+        """As measured last: a measurement is never quite the same."""
+        return (0.3 * self.benched + 1e-6 * self.remeasured) / self.speed / len(self.pieces)
+
+    def run(self, plan: Plan, stage: int) -> None:
+        """Requests pass: what the stage takes now is told."""
+        key = StageKey(plan_id=plan.plan_id, stage=stage)
+        ranged = plan.stages[stage]
+        usual_s = 0.3 / self.speed * (ranged.stop - ranged.start) / 6
+        if key in self.stages:
+            self.stages[key] = replace(self.stages[key], measured_compute_s=usual_s * self.slowness)
 
     def load(self, plan: Plan, stage: int) -> None:
         state = StageState.READY
@@ -129,8 +150,12 @@ class Fleet:
     boards: dict[NodeId, Board]
     me: NodeId = A
     min_stages: int = 1
+    max_replicas: int | None = 1
     golden: Golden = passes
     live: dict[ModelId, Plan] = field(default_factory=dict)
+    busy: bool = False
+    draining: frozenset[NodeId] = frozenset()
+    switches_s: list[float] = field(default_factory=list)
     now_s: float = 0.0
     coordinator: Coordinator = field(default_factory=lambda: Coordinator(A))
     solved: int = 0
@@ -138,12 +163,19 @@ class Fleet:
     pending: list[Instruction] = field(default_factory=list)
 
     @property
+    def wishes(self) -> Wishes:
+        return Wishes(min_stages=self.min_stages, max_replicas=self.max_replicas)
+
+    @property
     def facts(self) -> ModelFacts:
-        return ModelFacts(model_id=MODEL, name="m", min_stages=self.min_stages, pieces=PIECES)
+        return ModelFacts(
+            model_id=MODEL, name="m", wishes=self.wishes, pieces=self.boards[self.me].pieces
+        )
 
     @property
     def ready(self) -> frozenset[NodeId]:
-        return frozenset(node_id for node_id, board in self.boards.items() if board.ready)
+        up = {node_id for node_id, board in self.boards.items() if board.ready}
+        return frozenset(up - self.draining)
 
     @property
     def plan(self) -> Plan | None:
@@ -155,7 +187,7 @@ class Fleet:
 
     def nodes(self) -> list[NodeId]:
         """Who runs the live plan, stage by stage."""
-        return [stage.node_id for stage in self.plan.stages] if self.plan is not None else []
+        return list(self.plan.node_ids) if self.plan is not None else []
 
     def view(self) -> View:
         return {node_id: self.view_of(node_id, board) for node_id, board in self.boards.items()}
@@ -182,10 +214,22 @@ class Fleet:
         for instruction in answered:
             self.answer(instruction)
         self.pending = self.coordinator.step(
-            {MODEL: self.facts}, self.view(), self.live, ready=self.ready, now_s=self.now_s
+            {MODEL: self.facts},
+            self.view(),
+            self.live,
+            ready=self.ready,
+            draining=self.draining,
+            conditions={
+                node_id: Condition(is_throttled=board.throttled)
+                for node_id, board in self.boards.items()
+            },
+            now_s=self.now_s,
         )
         for node_id, board in self.boards.items():
             self.obey(node_id, board)
+            for i, stage in enumerate(self.plan.stages if self.plan and self.busy else ()):
+                if node_id in stage.node_ids:
+                    board.run(self.live[MODEL], i)
 
     def answer(self, instruction: Instruction) -> None:
         if isinstance(instruction, Check):
@@ -196,17 +240,16 @@ class Fleet:
             )
             if live is not None:
                 self.live[live.model_id] = live
+                self.switches_s.append(self.now_s)
             return
         self.solved += 1
-        try:
-            solution = solve(instruction.problem)
-        except InfeasibleError as error:
-            self.take(str(error))
-        else:
-            explanation = explain(instruction.problem, solution)
-            self.coordinator.solved(
-                self.facts, (solution, explanation), self.view(), self.plan, now_s=self.now_s
-            )
+        self.coordinator.solved(
+            self.facts,
+            answer(instruction, self.facts.pieces),
+            self.view(),
+            self.plan,
+            now_s=self.now_s,
+        )
 
     def take(self, why: str) -> None:
         self.coordinator.solved(self.facts, why, self.view(), self.plan, now_s=self.now_s)
@@ -258,7 +301,7 @@ def test_a_plan_is_made_prepared_checked_and_live() -> None:
     assert isinstance(fleet.pending[0], Solve)
     fleet.review()
     (prepared,) = fleet.coordinator.preparing()
-    assert {stage.node_id for stage in prepared.stages} == {A, B}
+    assert set(prepared.node_ids) == {A, B}
     assert (prepared.stages[0].start, prepared.stages[-1].stop) == (0, 6)
     assert prepared.epoch == 1
     fleet.review()
@@ -396,7 +439,7 @@ def test_a_coordinator_that_cannot_run_the_model_plans_for_others_once_it_reache
 
 def test_a_node_lost_while_preparing_is_planned_without() -> None:
     fleet = a_fleet(a=Board(name="ann"), b=Board(name="bob", speed=9.0, hangs=True)).run(5)
-    assert [stage.node_id for plan in fleet.coordinator.preparing() for stage in plan.stages] == [B]
+    assert [plan.node_ids for plan in fleet.coordinator.preparing()] == [(B,)]
     del fleet.boards[B]
     assert fleet.run().nodes() == [A]
 
@@ -481,7 +524,7 @@ def test_a_plan_is_given_up_when_a_newer_one_is_live() -> None:
         mine,
         plan_id=PlanId("7" * 16),
         epoch=Epoch(7),
-        stages=(replace(mine.stages[0], node_id=A),),
+        stages=(sample_stage(A, start=0, stop=mine.stages[0].stop),),
         bottleneck_s=0.3,
     )
     fleet.boards[B].hangs = False
@@ -690,10 +733,15 @@ def test_a_fleet_that_grew_node_by_node_is_hardly_worse_than_one_planned_at_once
     fleet.run(10)
     assert fleet.plan is not None
     problem = problem_for(
-        fleet.view(), MODEL, PIECES, eligible=fleet.ready, gateway=A, min_stages=min_stages
+        fleet.view(),
+        MODEL,
+        PIECES,
+        eligible=fleet.ready,
+        gateway=A,
+        wishes=Wishes(min_stages=min_stages, max_replicas=1),
     )
     assert len(fleet.plan.stages) >= problem.min_stages
-    assert fleet.plan.bottleneck_s < solve(problem).bottleneck_s * WORTHWHILE_GAIN
+    assert fleet.plan.bottleneck_s < solve(problem).bottleneck_s * LEAST_GAIN
 
 
 # What passes by itself
@@ -735,3 +783,173 @@ def test_a_node_that_restarted_within_its_plan_is_gone_without_until_it_is_measu
     assert fleet.nodes() == [A]
     fleet.boards[B].measured = True
     assert set(fleet.run().nodes()) == {A, B}
+
+
+# Nodes that become slower or faster, at full load
+
+
+def a_trio(pieces: Pieces = UNCUT, **speeds: float) -> Fleet:
+    """Boards that can each run the whole model; the fastest does."""
+    names = {"a": "ann", "b": "bob", "c": "cleo"}
+    boards = {k: Board(name=names[k], speed=v, pieces=pieces) for k, v in speeds.items()}
+    fleet = a_fleet(**boards)
+    fleet.busy = True
+    return fleet.run(10)
+
+
+def flapping(fleet: Fleet, node_id: NodeId, *, period_s: int, slowness: float, for_s: int) -> None:
+    """The node is slow for half of each period; left alone, it measures itself when it is due."""
+    board = fleet.boards[node_id]
+    for second in range(for_s):
+        is_slow = second % period_s >= period_s / 2
+        board.slowness, board.throttled = (slowness if is_slow else 1.0), is_slow
+        due = [one.node_id for one in fleet.coordinator.paces(now_s=fleet.now_s) if one.is_due]
+        if node_id in due and node_id not in fleet.nodes():
+            board.remeasured += 1
+            board.benched = board.slowness
+        fleet.review()
+
+
+def test_a_node_slowed_to_a_third_is_left_within_ten_seconds() -> None:
+    fleet = a_trio(a=8.0, b=7.0, c=1.0)
+    assert fleet.nodes() == [A]
+    fleet.boards[A].slowness = 3.0
+    fleet.boards[A].throttled = True
+    fleet.run(10)
+    assert A not in fleet.nodes()
+    assert fleet.plan is not None
+    assert fleet.plan.reason == "ann became 3.0 times slower (throttled)"
+    assert fleet.is_quiet()
+
+
+def test_a_node_that_is_a_little_slower_is_kept() -> None:
+    fleet = a_trio(a=8.0, b=7.0)
+    fleet.boards[A].slowness = 1.2
+    fleet.run(30)
+    assert len(fleet.switches_s) == 1
+
+
+def test_a_slow_node_that_nothing_better_replaces_is_kept() -> None:
+    fleet = a_trio(a=8.0, b=1.0)
+    fleet.boards[A].slowness = 3.0
+    assert fleet.run(30).nodes() == [A]
+    assert len(fleet.switches_s) == 1
+    assert fleet.problem is None
+
+
+def test_a_slow_node_that_was_left_comes_back_when_it_measures_itself_fast() -> None:
+    fleet = a_trio(a=8.0, b=4.0)
+    fleet.boards[A].slowness = 3.0
+    fleet.run(10)
+    assert fleet.nodes() == [B]
+    fleet.boards[A].slowness = 1.0
+    assert fleet.run(120).nodes() == [B], "nothing is known of it"
+    (pace,) = fleet.coordinator.paces(now_s=fleet.now_s)
+    assert (pace.node_id, pace.slowness, pace.is_due) == (A, 3.0, True)
+    fleet.boards[A].remeasured = 1
+    fleet.run(10)
+    assert fleet.nodes() == [A]
+    assert fleet.plan is not None
+    assert fleet.plan.reason == "ann became 3.0 times faster"
+
+
+def test_after_a_switch_for_a_flapping_node_it_takes_a_minute_to_the_next() -> None:
+    fleet = a_trio(a=8.0, b=4.0, c=3.0)
+    flapping(fleet, A, period_s=10, slowness=3.0, for_s=600)
+    assert all(later - one >= DWELL_S for one, later in pairwise(fleet.switches_s[1:]))
+    assert 1 < len(fleet.switches_s) <= 8
+
+
+def test_another_node_that_becomes_slow_is_left_within_the_minute() -> None:
+    fleet = a_trio(a=8.0, b=4.0, c=3.0)
+    fleet.boards[A].slowness = 6.0
+    fleet.run(10)
+    assert fleet.nodes() == [B]
+    fleet.boards[B].slowness = 6.0
+    assert fleet.run(10).nodes() == [C]
+
+
+def test_a_minor_slowdown_waits_for_its_minute() -> None:
+    fleet = a_trio(a=8.0, b=4.0, c=3.5)
+    fleet.boards[A].slowness = 6.0
+    fleet.run(10)
+    fleet.boards[B].slowness = 1.6
+    assert fleet.run(30).nodes() == [B]
+    assert fleet.run(40).nodes() == [C]
+
+
+def test_a_slow_stage_of_a_pipeline_gives_layers_away() -> None:
+    fleet = a_trio(PIECES, a=1.0, b=1.0)
+    assert fleet.plan is not None
+    slow = fleet.plan.stages[0 if fleet.plan.stages[0].stop == 4 else 1]
+    assert slow.stop - slow.start == 4
+    fleet.boards[slow.node_ids[0]].slowness = 2.2
+    fleet.run(10)
+    assert fleet.plan.reason.endswith("became 2.2 times slower")
+    (lighter,) = [one for one in fleet.plan.stages if one.node_ids == slow.node_ids]
+    assert lighter.stop - lighter.start == 2
+
+
+@settings(max_examples=12, deadline=None)
+@given(
+    period_s=st.integers(5, 20),
+    slowness=st.floats(1.4, 5.0),
+    speeds=st.tuples(*[st.sampled_from([1.0, 2.0, 4.0, 8.0])] * 3),
+)
+def test_a_node_that_flaps_causes_at_most_one_switch_a_minute(
+    period_s: int, slowness: float, speeds: tuple[float, float, float]
+) -> None:
+    fleet = a_trio(a=speeds[0], b=speeds[1], c=speeds[2])
+    flapping(fleet, fleet.nodes()[0], period_s=period_s, slowness=slowness, for_s=300)
+    assert all(later - one >= DWELL_S for one, later in pairwise(fleet.switches_s[1:]))
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    slowness=st.tuples(*[st.floats(0.8, 1.25)] * 3),
+    speeds=st.tuples(*[st.sampled_from([1.0, 2.0, 4.0, 8.0])] * 3),
+)
+def test_nodes_that_stay_as_they_are_cause_no_switch_ever(
+    slowness: tuple[float, float, float], speeds: tuple[float, float, float]
+) -> None:
+    fleet = a_trio(a=speeds[0], b=speeds[1], c=speeds[2])
+    for board, factor in zip(fleet.boards.values(), slowness, strict=True):
+        board.slowness = factor
+    fleet.run(200)
+    assert len(fleet.switches_s) == 1
+
+
+@settings(max_examples=25, deadline=None)
+@given(steps=st.lists(st.floats(1.05, 2.0), min_size=5, max_size=20))
+def test_a_node_that_becomes_slower_and_slower_is_left_in_the_end(steps: list[float]) -> None:
+    fleet = a_trio(a=8.0, b=7.0)
+    assert fleet.nodes() == [A]
+    for step in [*steps, 2.0]:
+        fleet.boards[A].slowness *= step
+        fleet.run(7)
+    fleet.run(DWELL_S + 10)
+    assert A not in fleet.nodes()
+
+
+# Draining
+
+
+def test_a_draining_node_is_left_and_comes_back() -> None:
+    fleet = a_trio(a=8.0, b=1.0)
+    fleet.draining = frozenset({A})
+    fleet.run(6)
+    assert fleet.nodes() == [B]
+    assert fleet.plan is not None
+    assert fleet.plan.reason == "ann is draining"
+    fleet.draining = frozenset()
+    assert fleet.run(6).nodes() == [A]
+    assert fleet.plan.reason == "ann can take part"
+
+
+def test_where_nobody_else_can_run_it_a_draining_node_goes_on_and_it_is_said() -> None:
+    fleet = a_trio(a=8.0)
+    fleet.draining = frozenset({A})
+    fleet.run(6)
+    assert fleet.nodes() == [A]
+    assert fleet.problem == "no node can run it: ann: it is draining"
+    assert fleet.is_quiet()

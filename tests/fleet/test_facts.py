@@ -3,10 +3,14 @@ from dataclasses import replace
 import pytest
 
 from mesh.fleet.facts import (
+    HANDLING,
     INTERPRETER_BYTES,
+    LEAST_CORES,
+    REQUEST_MESSAGES,
     Standing,
     known_links,
     nobody_sentence,
+    plan_node,
     problem_for,
     refused_sentence,
     standing,
@@ -15,14 +19,11 @@ from mesh.fleet.facts import (
 from mesh.fleet.view import NodeView, View
 from mesh.ids import ModelId, NodeId
 from mesh.planning.pieces import PieceMemory, Pieces
+from mesh.planning.problem import Objective
+from mesh.planning.wishes import Wishes
 from mesh.testing.documents import sample_advert
-from mesh.wire.documents import (
-    CapabilityDocument,
-    HoldingsDocument,
-    Link,
-    LinksDocument,
-    RefusedLayers,
-)
+from mesh.wire.documents import HoldingsDocument
+from mesh.wire.measured import CapabilityDocument, Link, LinksDocument, RefusedLayers
 
 A, B, C = (NodeId(letter * 16) for letter in "abc")
 MODEL = ModelId("0" * 64)
@@ -109,7 +110,7 @@ def test_layers_that_a_runtime_cannot_load_stay_without_a_time_and_with_the_reas
     refused = (RefusedLayers(start=2, stop=5, reason=LACKS),)
     limited = replace(CAPABILITY, layer_s=(0.1, None), refused=refused)
     view = {A: a_node(A, B), B: replace(a_node(B, A), capabilities={MODEL: limited})}
-    problem = problem_for(view, MODEL, PIECES, eligible=(A, B), gateway=A, min_stages=1)
+    problem = problem_for(view, MODEL, PIECES, eligible=(A, B), gateway=A, wishes=Wishes())
     able, unable = problem.nodes
     assert (able.layer_s, able.unable) == ((0.1, 0.2), "")
     assert (unable.layer_s, unable.unable) == ((0.1, None), f"{LACKS} (layers 2–4)")
@@ -171,7 +172,7 @@ def test_known_links_are_those_among_the_nodes_asked_for() -> None:
 
 
 def test_the_question_for_the_planner() -> None:
-    problem = problem_for(PAIR, MODEL, PIECES, eligible=(B, A), gateway=A, min_stages=1)
+    problem = problem_for(PAIR, MODEL, PIECES, eligible=(B, A), gateway=A, wishes=Wishes())
     assert [node.node_id for node in problem.nodes] == [A, B]
     node = problem.nodes[0]
     assert (node.layer_s, node.stage_s, node.threads) == ((0.1, 0.2), 0.01, 2)
@@ -190,21 +191,69 @@ def test_memory_is_enough_in_every_runtime_that_takes_part() -> None:
     other = a_node(B, A)
     assert other.advert is not None
     view = {A: a_node(A, B), B: replace(other, advert=replace(other.advert, runtime="tflite"))}
-    problem = problem_for(view, MODEL, PIECES, eligible=(A, B), gateway=A, min_stages=1)
+    problem = problem_for(view, MODEL, PIECES, eligible=(A, B), gateway=A, wishes=Wishes())
     assert list(problem.layer_memory_bytes) == [300, 200]
     assert problem.stage_memory_bytes == 9 + INTERPRETER_BYTES
 
 
 def test_the_gateway_has_links_also_when_it_takes_no_part() -> None:
     view = {A: a_node(A, B), B: a_node(B, A)}
-    problem = problem_for(view, MODEL, PIECES, eligible=(B,), gateway=A, min_stages=1)
+    problem = problem_for(view, MODEL, PIECES, eligible=(B,), gateway=A, wishes=Wishes())
     assert problem.links.keys() == {(A, B), (B, A)}
 
 
-@pytest.mark.parametrize(("wish", "granted"), [(0, 1), (1, 1), (2, 2), (9, 2)])
+@pytest.mark.parametrize(("wish", "granted"), [(1, 1), (2, 2), (9, 2)])
 def test_a_split_asked_for_is_made_as_wide_as_nodes_and_cuts_allow(wish: int, granted: int) -> None:
-    problem = problem_for(PAIR, MODEL, PIECES, eligible=(A, B), gateway=A, min_stages=wish)
+    problem = problem_for(
+        PAIR, MODEL, PIECES, eligible=(A, B), gateway=A, wishes=Wishes(min_stages=wish)
+    )
     assert problem.min_stages == granted
+
+
+def test_wishes_become_constraints() -> None:
+    view = {**PAIR, B: replace(PAIR[B], advert=sample_advert(B, owner="ann"))}
+    wishes = Wishes(
+        max_replicas=1,
+        latency_bound_s=0.5,
+        objective=Objective.LATENCY,
+        must=(A,),
+        private_layers=3,
+        owner="ann",
+    )
+    problem = problem_for(view, MODEL, PIECES, eligible=(A, B), gateway=A, wishes=wishes)
+    assert (problem.max_replicas, problem.latency_bound_s) == (1, 0.5)
+    assert problem.objective is Objective.LATENCY
+    assert problem.required == {A}
+    assert problem.private_nodes == {B}
+
+
+@pytest.mark.parametrize(("operators", "pieces"), [(0, 0), (1, 1), (2, 1), (3, 2), (5, 2), (9, 2)])
+def test_a_piece_with_a_private_layer_is_private(operators: int, pieces: int) -> None:
+    wishes = Wishes(private_layers=operators)
+    problem = problem_for(PAIR, MODEL, PIECES, eligible=(A, B), gateway=A, wishes=wishes)
+    assert problem.private_layers == pieces
+    assert problem.private_nodes == frozenset()  # nobody belongs to nobody
+
+
+def test_draining_nodes_and_those_never_to_be_used_are_left_out() -> None:
+    wishes = Wishes(never=(B,))
+    view = {**PAIR, C: a_node(C, A, B)}
+    who = standing(
+        view,
+        MODEL,
+        PIECES,
+        ready=(A, B),
+        barred={},
+        need_links=False,
+        wishes=wishes,
+        draining=(C,),
+    )
+    assert who.eligible == (A,)
+    assert who.excluded == {B: "the model is never to run there", C: "it is draining"}
+    problem = problem_for(
+        view, MODEL, PIECES, eligible=(A, B, C), gateway=A, wishes=wishes, draining=(C,)
+    )
+    assert [node.node_id for node in problem.nodes] == [A]
 
 
 def test_sentences_name_nodes_and_reasons() -> None:
@@ -216,3 +265,37 @@ def test_sentences_name_nodes_and_reasons() -> None:
     assert nobody_sentence(PAIR, hopeless) == "no node can run it: node a: it cannot"
     nobody = Standing(eligible=(), waiting={}, excluded={})
     assert nobody_sentence(PAIR, nobody) == "no node is ready"
+
+
+def with_cores(cores: float, *, background_cores: float = 0.0) -> NodeView:
+    node, links = (
+        a_node(A),
+        LinksDocument(
+            links=(), message_cpu_s=0.001, byte_cpu_s=1e-9, background_cores=background_cores
+        ),
+    )
+    assert node.advert is not None
+    return replace(node, advert=replace(node.advert, host_cores=cores), links=links)
+
+
+def test_with_less_than_a_core_all_lasts_longer_and_less_than_a_core_is_busy() -> None:
+    node = plan_node(with_cores(0.25, background_cores=0.05), A, MODEL)
+    assert node.host_cores == pytest.approx(0.2)
+    assert node.threads == pytest.approx(0.2)
+    core_s = [one and one * node.threads for one in node.layer_s]
+    assert core_s == [one and pytest.approx(one * CAPABILITY.threads) for one in CAPABILITY.layer_s]
+    assert node.stage_s * node.threads == pytest.approx(CAPABILITY.stage_s * CAPABILITY.threads)
+
+
+def test_a_node_busy_with_itself_is_slow_not_impossible() -> None:
+    assert plan_node(with_cores(0.1, background_cores=0.5), A, MODEL).host_cores == LEAST_CORES
+
+
+def test_a_request_costs_its_gateway_messages_and_their_bytes() -> None:
+    view = {**PAIR, A: with_cores(1.0)}
+    problem = problem_for(view, MODEL, PIECES, eligible=(A, B), gateway=A, wishes=Wishes())
+    asked = problem.gateway_request_cpu_s
+    assert asked == pytest.approx(REQUEST_MESSAGES * 0.001 + (10 + 30) * 1e-9)
+    assert problem.nodes[0].message_cpu_s == pytest.approx(HANDLING * 0.001)
+    nobody = problem_for(PAIR, MODEL, PIECES, eligible=(A, B), gateway=C, wishes=Wishes())
+    assert nobody.gateway_request_cpu_s == 0

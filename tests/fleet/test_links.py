@@ -2,7 +2,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mesh.fleet.links import LARGE_BYTES, SMALL_BYTES, Sample, estimate, sizes_bytes
+from mesh.fleet.links import (
+    LARGE_BYTES,
+    SMALL_BYTES,
+    Sample,
+    Work,
+    background_cores,
+    estimate,
+    message_cost,
+    sizes_bytes,
+)
 from mesh.ids import NodeId
 
 PEER = NodeId("a" * 16)
@@ -58,3 +67,27 @@ def test_any_round_trips_give_a_link_that_can_be_planned_with(
     link = estimate(PEER, samples(small_s, large_s))
     assert 0 < link.goodput_bytes_per_s < float("inf")
     assert link.message_s >= 0
+
+
+def test_a_message_costs_half_of_what_sending_and_receiving_it_takes() -> None:
+    busy = Work(size_bytes=0, core_s=0.01)
+    work = [Work(size_bytes=0, core_s=0.001), Work(size_bytes=1000, core_s=0.003)] * 4
+    message_s, byte_s = message_cost([*work, busy])
+    assert message_s == pytest.approx(0.0005)
+    assert byte_s == pytest.approx(1e-6)
+
+
+def test_bytes_never_cost_less_than_nothing() -> None:
+    noisy = [Work(size_bytes=0, core_s=0.003), Work(size_bytes=1000, core_s=0.001)]
+    assert message_cost(noisy) == (0.0015, 0.0)
+
+
+def test_a_cost_needs_frames_of_both_sizes() -> None:
+    with pytest.raises(ValueError, match="both sizes"):
+        message_cost([Work(size_bytes=0, core_s=0.001)])
+
+
+def test_idle_work_is_told_again_only_when_it_changed_much() -> None:
+    assert background_cores([0.01, 0.5, 0.01], told=0.0) == 0.01
+    assert background_cores([0.011, 0.011, 0.5], told=0.01) == 0.01
+    assert background_cores([0.02, 0.02, 0.5], told=0.01) == 0.02

@@ -3,11 +3,9 @@ from dataclasses import replace
 import pytest
 
 from mesh.fleet.plans import (
-    WORTHWHILE_GAIN,
     ModelFacts,
     broken,
     is_healthy,
-    is_worthwhile,
     next_epoch,
     propose,
     statuses,
@@ -15,13 +13,15 @@ from mesh.fleet.plans import (
 )
 from mesh.fleet.view import NodeView, View
 from mesh.ids import Epoch, ModelId, NodeId, PlanId
-from mesh.planning import PlanLink, PlanNode, Problem, explain, solve
+from mesh.model.tensor import LayerRange
+from mesh.planning import PlanLink, PlanNode, Problem, evaluate, explain, solve
 from mesh.planning.pieces import PieceMemory, Pieces
+from mesh.planning.wishes import Wishes
+from mesh.testing.documents import sample_stage
 from mesh.wire.documents import (
     Plan,
     PlanPhase,
     PlansDocument,
-    PlanStage,
     StagesDocument,
     StageState,
     StageStatus,
@@ -34,7 +34,7 @@ PIECES = Pieces(
     boundary_bytes=(0, 0, 0),
     memory={"litert": PieceMemory(piece_bytes=(1, 1), stage_bytes=0)},
 )
-FACTS = ModelFacts(model_id=MODEL, name="m", min_stages=1, pieces=PIECES)
+FACTS = ModelFacts(model_id=MODEL, name="m", wishes=Wishes(), pieces=PIECES)
 
 
 def a_plan(*nodes: NodeId, epoch: int = 1, bottleneck_s: float = 0.1) -> Plan:
@@ -44,7 +44,7 @@ def a_plan(*nodes: NodeId, epoch: int = 1, bottleneck_s: float = 0.1) -> Plan:
         model_id=MODEL,
         phase=PlanPhase.LIVE,
         stages=tuple(
-            PlanStage(node_id=node_id, start=i, stop=i + 1, compute_s=0.1, transfer_s=0.0)
+            sample_stage(node_id, start=i, stop=i + 1, compute_s=0.1, transfer_s=0.0)
             for i, node_id in enumerate(nodes)
         ),
         bottleneck_s=bottleneck_s,
@@ -80,6 +80,7 @@ def a_problem(layer_s: float = 0.1) -> Problem:
         boundary_bytes=(0, 0, 0),
         links={(A, B): link, (B, A): link},
         gateway=A,
+        max_replicas=1,
     )
 
 
@@ -126,25 +127,6 @@ def test_a_plan_is_healthy_while_all_its_nodes_are_ready() -> None:
     assert not is_healthy(a_plan(A, B), [A, C])
 
 
-@pytest.mark.parametrize(
-    ("plan", "min_stages", "worthwhile"),
-    [
-        (a_plan(A, bottleneck_s=0.01), 1, False),  # the same layout, measured again
-        (a_plan(B, bottleneck_s=0.1), 1, False),
-        (a_plan(B, bottleneck_s=0.1 / WORTHWHILE_GAIN + 0.001), 1, False),
-        (a_plan(B, bottleneck_s=0.1 / WORTHWHILE_GAIN - 0.001), 1, True),
-        (a_plan(A, B, bottleneck_s=0.5), 1, False),
-        (a_plan(A, B, bottleneck_s=0.5), 2, True),  # the split asked for
-        (a_plan(A, B, bottleneck_s=0.5), 9, True),  # … as far as it goes
-        (a_plan(B, bottleneck_s=0.1), 9, False),
-    ],
-)
-def test_what_is_worth_a_switch_from_one_node(
-    plan: Plan, min_stages: int, worthwhile: bool
-) -> None:
-    assert is_worthwhile(plan, a_plan(A), min_stages=min_stages) is worthwhile
-
-
 def test_stages_that_are_reported_for_the_plan_count() -> None:
     plan, other = a_plan(A, B), a_plan(A, B, epoch=2)
     view = {
@@ -152,7 +134,7 @@ def test_stages_that_are_reported_for_the_plan_count() -> None:
         B: reporting(other, 1, StageState.READY),
         C: reporting(plan, 1, StageState.READY),  # not its stage
     }
-    assert statuses(view, plan).keys() == {0}
+    assert statuses(view, plan).keys() == {(0, A)}
     assert unready(view, plan) == (B,)
     assert unready({**view, B: reporting(plan, 1, StageState.LOADING)}, plan) == (B,)
     assert unready({**view, B: reporting(plan, 1, StageState.READY)}, plan) == ()
@@ -167,3 +149,39 @@ def test_nodes_that_gave_up_say_why() -> None:
     assert broken(view, plan) == {A: "no memory", B: "its stage failed"}
     assert broken(view, None) == {}
     assert broken(view, a_plan(A, B, epoch=2)) == {}
+
+
+def replicated() -> Plan:
+    """One stage on A and B, one on C."""
+    stages = (sample_stage(A, B, start=0, stop=1), sample_stage(C, start=1, stop=2))
+    return replace(a_plan(A), stages=stages)
+
+
+def test_every_replica_counts_for_itself() -> None:
+    plan = replicated()
+    view = {
+        A: reporting(plan, 0, StageState.READY),
+        B: reporting(plan, 0, StageState.FAILED, "no memory"),
+        C: reporting(plan, 1, StageState.LOADING),
+    }
+    assert unready(view, plan) == (B, C)
+    assert broken(view, plan) == {B: "no memory"}
+    assert not is_healthy(plan, [A, C])
+    assert is_healthy(plan, [A, B, C])
+
+
+def test_a_plan_tells_each_replicas_figures_and_why_it_was_proposed() -> None:
+    """Two nodes that can keep up with any link share the whole model."""
+    problem = a_problem()
+    solution = evaluate(problem, [((A, B), LayerRange(start=0, stop=2))])
+    plan = propose(
+        FACTS, solution, explain(problem, solution), epoch=Epoch(3), reason="C joined" + "!" * 999
+    )
+    (stage,) = plan.stages
+    assert (stage.start, stage.stop, stage.node_ids) == (0, 5, (A, B))
+    assert [one.share for one in stage.replicas] == [0.5, 0.5]
+    assert [one.compute_s for one in stage.replicas] == pytest.approx([0.2, 0.2])
+    assert plan.bottleneck_s == pytest.approx(0.1)
+    assert plan.reason.startswith("C joined!")
+    assert len(plan.reason) == 512
+    assert (plan.optimal, plan.gap) == (solution.optimal, solution.gap)

@@ -1,12 +1,24 @@
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mesh.fleet.reconcile import Changes, StageKey, adopt, changes, newer, preparing
+from mesh.fleet.reconcile import (
+    LONGEST_S,
+    SLACK,
+    Changes,
+    StageKey,
+    adopt,
+    changes,
+    newer,
+    preparing,
+    under_way_s,
+)
 from mesh.fleet.view import NodeView, View
 from mesh.ids import Epoch, ModelId, NodeId, PlanId
-from mesh.wire.documents import Plan, PlanPhase, PlansDocument, PlanStage
+from mesh.testing.documents import sample_plan, sample_stage
+from mesh.wire.documents import Plan, PlanPhase, PlansDocument
 
 A, B, C = (NodeId(letter * 16) for letter in "abc")
 MODEL, OTHER_MODEL = ModelId("0" * 64), ModelId("1" * 64)
@@ -22,7 +34,7 @@ def a_plan(
         model_id=model_id,
         phase=phase,
         stages=tuple(
-            PlanStage(node_id=node_id, start=i, stop=i + 1, compute_s=0.1, transfer_s=0.0)
+            sample_stage(node_id, start=i, stop=i + 1, compute_s=0.1, transfer_s=0.0)
             for i, node_id in enumerate(nodes or (A,))
         ),
         bottleneck_s=0.1,
@@ -148,5 +160,18 @@ def test_doing_what_is_missing_leaves_nothing_to_do(
     assert not set(todo.unload) - held
     then = (held - set(todo.unload)) | {key(plan, stage) for plan, stage in todo.load}
     assert changes(wanted, me=A, held=then, lingering=[]) == Changes(load=(), unload=())
-    mine = {key(p, i) for p in wanted for i, stage in enumerate(p.stages) if stage.node_id == A}
+    mine = {key(p, i) for p in wanted for i, stage in enumerate(p.stages) if A in stage.node_ids}
     assert then == mine
+
+
+def test_a_replaced_plan_stays_for_as_long_as_its_requests_may_take() -> None:
+    quick = sample_plan(sample_stage(A, start=0, stop=1), latency_s=0.05, bottleneck_s=0.05)
+    slow = sample_plan(
+        sample_stage(A, start=0, stop=1),
+        sample_stage(B, start=1, stop=2),
+        latency_s=6.0,
+        bottleneck_s=3.0,
+    )
+    assert under_way_s(quick) == pytest.approx(SLACK * 0.15)
+    assert under_way_s(slow) == pytest.approx(SLACK * 18)
+    assert under_way_s(replace(slow, bottleneck_s=1e6)) == LONGEST_S

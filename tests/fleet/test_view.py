@@ -11,10 +11,7 @@ from mesh.ids import BootId, Epoch, ModelId, NodeId, PlanId
 from mesh.testing.documents import sample_advert
 from mesh.wire.codec import encode
 from mesh.wire.documents import (
-    CapabilityDocument,
     HoldingsDocument,
-    Link,
-    LinksDocument,
     Peer,
     PeersDocument,
     PlansDocument,
@@ -22,6 +19,7 @@ from mesh.wire.documents import (
     StageState,
     StageStatus,
 )
+from mesh.wire.measured import CapabilityDocument, Link, LinksDocument
 from mesh.wire.topics import Fact, FactTopic
 
 A, B = NodeId("a" * 16), NodeId("b" * 16)

@@ -1,15 +1,16 @@
 """What tests of the node share: a loop run until something has happened, and a small model on disk."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from mesh.model import read_model
+from mesh.node.held_stage import ModelFile
 from mesh.node.loop import Loop
-from mesh.node.stages import ModelFile
 from mesh.testing.models import tiny_dense
+from tests.node.front_desk import Bench
 
 POLL_S = 0.002
 TIMEOUT_S = 20.0
@@ -43,3 +44,11 @@ def model_file(tmp_path: Path) -> ModelFile:
     path = tmp_path / "tiny.tflite"
     path.write_bytes(tiny_dense())
     return ModelFile(path=path, model=read_model(path.read_bytes()))
+
+
+@pytest.fixture
+def bench(tmp_path: Path, run_until: RunUntil) -> Iterator[Bench]:
+    """A reception, and what it reads from."""
+    made = Bench(tmp_path, run_until)
+    yield made
+    made.close()

@@ -8,33 +8,42 @@ import pytest
 
 from mesh.config import Config
 from mesh.fleet import bars, coordinator
+from mesh.fleet.link_watch import Traffic
 from mesh.fleet.plans import ModelFacts
-from mesh.ids import BootId, ModelId, NodeId, RequestKey, SessionKey
+from mesh.fleet.routes import Route, whole_route
+from mesh.ids import BootId, Epoch, ModelId, NodeId, PlanId, RequestKey, SessionKey
 from mesh.node import control, revival
 from mesh.node.control import Control, GoldenOutcome, Hooks
+from mesh.node.held_stage import ModelFile
 from mesh.node.jobs import Jobs
 from mesh.node.loop import Loop
+from mesh.node.message_cost import MessageCost, Surroundings
 from mesh.node.probes import Probes
 from mesh.node.publisher import Publisher
 from mesh.node.roster import Roster, RosterHooks
-from mesh.node.stages import ModelFile, Stages
+from mesh.node.stages import Stages
 from mesh.pipeline.stage_sessions import SessionLimits
 from mesh.planning.pieces import pieces_of
+from mesh.planning.wishes import Wishes
+from mesh.testing.documents import sample_stage
 from mesh.testing.runtime import FakeRuntime
 from mesh.transport.port import Message
 from mesh.wire import codec
+from mesh.wire.beliefs import NodePace
 from mesh.wire.documents import (
     Advert,
-    CapabilityDocument,
     Heartbeat,
     HoldingsDocument,
     NodeState,
     Plan,
     PlanPhase,
     PlansDocument,
+    StagesDocument,
     StageState,
+    StageStatus,
 )
 from mesh.wire.frame import Frame, FrameKind, FrameTensor, SessionStep
+from mesh.wire.measured import CapabilityDocument
 from mesh.wire.topics import Fact, FactTopic, TopicSpace
 
 RunUntil = Callable[[Loop, Callable[[], bool]], None]
@@ -76,6 +85,7 @@ class Bench:
     def __init__(self, file: ModelFile, run_until: RunUntil, slices: Path) -> None:
         self.loop, self.file, self._run_until = Loop(), file, run_until
         self.routed: list[PlanPhase | None] = []
+        self.routes: list[Route | None] = []
         self.ended: list[str] = []
         self.dropped: list[ModelId] = []
         self.checked: list[Plan] = []
@@ -89,6 +99,7 @@ class Bench:
             self.loop,
             self.runtime,
             slices,
+            me=ME,
             threads_of=lambda _model_id: 1,
             emit=_nothing,
             on_change=self.review_soon,
@@ -113,16 +124,24 @@ class Bench:
         self.publisher = Publisher(
             TopicSpace("mesh/1"), me=ME, publish=_accept, learn=self.roster.learn_own
         )
+        idle = Surroundings(send=_nothing, processor_s=lambda: 0.0, carried=lambda: 0)
         self.control = Control(
             self.loop,
             self.roster,
             me=ME,
             publisher=self.publisher,
             stages=self.stages,
-            probes=Probes(self.loop, me=ME, send=_nothing, on_change=_nothing),
+            probes=Probes(
+                self.loop,
+                me=ME,
+                send=_nothing,
+                sent=lambda _peer: Traffic(),
+                on_change=_nothing,
+                cost=MessageCost(self.loop, idle, me=ME, on_change=_nothing),
+            ),
             planner=self.planner,
             hooks=Hooks(
-                set_plan=lambda _model, plan: self.routed.append(plan.phase if plan else None),
+                set_route=self._set_route,
                 end_plan=lambda _model, reason: self.ended.append(reason),
                 keep_sessions=lambda present, reborn: self.kept.append((present, reborn)),
                 drop_model=self.dropped.append,
@@ -149,17 +168,18 @@ class Bench:
         self.roster.state = NodeState.READY
         self.publisher.say(Fact.ADVERT, advert(ME))
         self.publisher.say(Fact.HOLDINGS, HoldingsDocument(held=(MODEL,)))
-        count = len(self.pieces.boundaries) - 1
-        capability = CapabilityDocument(
+        self.publisher.say(Fact.CAPABILITY, self.capability(), model_id=MODEL)
+        self.loop.post(self.review_soon)
+
+    def capability(self) -> CapabilityDocument:
+        return CapabilityDocument(
             model_id=MODEL,
             kernel_class="k",
             threads=1,
             boundaries=self.pieces.boundaries,
-            layer_s=(0.001,) * count,
+            layer_s=(0.001,) * (len(self.pieces.boundaries) - 1),
             stage_s=0.0,
         )
-        self.publisher.say(Fact.CAPABILITY, capability, model_id=MODEL)
-        self.loop.post(self.review_soon)
 
     def live(self) -> Plan | None:
         plan = self.control.adopted.get(MODEL)
@@ -170,12 +190,17 @@ class Bench:
         assert said is not None
         return said
 
-    def hear(self, fact: Fact, document: object) -> None:
-        self.roster.fact(URL, FactTopic(node_id=OTHER, fact=fact), codec.encode(document))
+    def hear(self, fact: Fact, document: object, *, model_id: ModelId | None = None) -> None:
+        topic = FactTopic(node_id=OTHER, fact=fact, model_id=model_id)
+        self.roster.fact(URL, topic, codec.encode(document))
 
     def _plannable(self) -> dict[ModelId, ModelFacts]:
-        facts = ModelFacts(model_id=MODEL, name="tiny", min_stages=1, pieces=self.pieces)
+        facts = ModelFacts(model_id=MODEL, name="tiny", wishes=Wishes(), pieces=self.pieces)
         return {MODEL: facts} if self.served else {}
+
+    def _set_route(self, _model: ModelId, route: Route | None) -> None:
+        self.routes.append(route)
+        self.routed.append(route.plan.phase if route is not None else None)
 
     def _check(self, plan: Plan, on_outcome: Callable[[GoldenOutcome], None]) -> None:
         self.checked.append(plan)
@@ -278,7 +303,8 @@ def test_a_plan_whose_node_is_gone_carries_no_requests(bench: Bench) -> None:
     bench.roster.found(OTHER, URL, own_word=True)
     bench.hear(Fact.HEARTBEAT, BEAT)
     elsewhere = codec.to_plain(live) | {"epoch": 7, "plan_id": "f" * 16}
-    elsewhere["stages"] = [stage | {"node_id": OTHER} for stage in elsewhere["stages"]]
+    for stage in elsewhere["stages"]:
+        stage["replicas"][0]["node_id"] = OTHER
     theirs = codec.from_plain(Plan, elsewhere)
     bench.hear(Fact.PLANS, PlansDocument(lease_term=1, plans=(theirs,)))
     bench.until(lambda: bench.live() == theirs)
@@ -287,6 +313,35 @@ def test_a_plan_whose_node_is_gone_carries_no_requests(bench: Bench) -> None:
     bench.until(lambda: bench.routed[-1] is None)
     bench.until(lambda: (plan := bench.live()) is not None and plan.epoch == 8)
     bench.until(lambda: bench.control.is_routed(MODEL))
+
+
+def test_a_replica_that_goes_is_passed_by_and_the_others_serve_on(bench: Bench) -> None:
+    bench.begin()
+    bench.until(lambda: bench.live() is not None)
+    live = bench.live()
+    assert live is not None
+    bench.roster.found(OTHER, URL, own_word=True)
+    bench.hear(Fact.HEARTBEAT, BEAT)
+    bench.hear(Fact.CAPABILITY, bench.capability(), model_id=MODEL)  # else it could not serve
+    end = len(bench.file.model.layers)
+    shared = replace(
+        live,
+        epoch=Epoch(7),
+        plan_id=PlanId("f" * 16),
+        stages=(sample_stage(ME, OTHER, start=0, stop=end),),
+    )
+    bench.hear(Fact.PLANS, PlansDocument(lease_term=1, plans=(shared,)))
+    loaded = StageStatus(
+        plan_id=shared.plan_id, epoch=shared.epoch, model_id=MODEL, stage=0, state=StageState.READY
+    )
+    bench.hear(Fact.STAGES, StagesDocument(stages=(loaded,)))
+    bench.until(lambda: bench.routes[-1] == whole_route(shared))
+    stopped = Heartbeat(boot_id=BootId("0" * 8), sequence=2, state=NodeState.STOPPED)
+    bench.hear(Fact.HEARTBEAT, stopped)
+    alone = Route(plan=shared, usable=(frozenset({ME}),))
+    bench.until(lambda: alone in bench.routes)
+    assert None not in bench.routes, "requests never had to wait"
+    bench.until(lambda: (plan := bench.live()) is not None and plan.epoch == 8)
 
 
 def test_a_stage_waits_for_its_model_to_be_read(bench: Bench) -> None:
@@ -425,3 +480,32 @@ def test_who_is_there_and_who_began_a_new_life_decides_on_sessions(bench: Bench)
     again = Heartbeat(boot_id=BootId("1" * 8), sequence=1, state=NodeState.READY)
     bench.hear(Fact.HEARTBEAT, again)
     bench.until(lambda: (both, frozenset({OTHER})) in bench.kept)
+
+
+def test_a_node_that_was_slow_measures_again_while_it_runs_nothing(bench: Bench) -> None:
+    bench.begin()
+    bench.until(lambda: bench.live() is not None)
+    bench.roster.found(OTHER, URL, own_word=True)
+    leading = replace(BEAT, lease_term=9, lease_holder=OTHER)
+    bench.hear(Fact.HEARTBEAT, leading)
+    bench.until(lambda: bench.control.lease.holder == OTHER)
+    due = NodePace(model_id=MODEL, node_id=ME, slowness=3.0, is_due=True)
+    bench.hear(Fact.PLANS, PlansDocument(lease_term=9, plans=(), paces=(due,)))
+    assert bench.control.to_measure_again() == frozenset(), "its stage would show it"
+    for held in bench.stages.held:
+        bench.stages.unload(held)
+    assert bench.control.to_measure_again() == {MODEL}
+    for other in (replace(due, is_due=False), replace(due, node_id=OTHER)):
+        bench.hear(Fact.PLANS, PlansDocument(lease_term=9, plans=(), paces=(other,)))
+        assert bench.control.to_measure_again() == frozenset()
+
+
+def test_a_draining_node_leads_only_where_nobody_else_can(bench: Bench) -> None:
+    bench.begin()
+    bench.until(lambda: bench.control.is_coordinator)
+    bench.roster.state = NodeState.DRAINING
+    bench.roster.found(OTHER, URL, own_word=True)
+    bench.hear(Fact.HEARTBEAT, replace(BEAT, state=NodeState.DRAINING))
+    bench.review_soon()
+    bench.until(lambda: "it is draining" in (bench.control.problem_of(MODEL) or ""))
+    assert bench.control.lease.holder in (ME, OTHER)

@@ -14,7 +14,7 @@ from mesh.wire import frame as frames
 from mesh.wire.frame import Frame, FrameKind, FrameTensor, SessionStep
 from mesh.wire.topics import FrameTopic, Lane
 
-ME, OTHER = NodeId("a" * 16), NodeId("b" * 16)
+ME, OTHER, THIRD, FOURTH = (NodeId(letter * 16) for letter in "abcd")
 MAX_FRAME_BYTES = 1024
 FRAME = Frame(kind=FrameKind.ACTIVATION, request_key=RequestKey(b"k" * 16), sender=OTHER)
 LANES = {
@@ -36,9 +36,10 @@ class Parts:
     sent: list[tuple[NodeId, Lane, Frame]] = field(default_factory=list)
     soon: list[Callable[[], None]] = field(default_factory=list)
     connected: bool = True
+    unreachable: frozenset[NodeId] = frozenset()
 
     def send(self, node_id: NodeId, lane: Lane, frame: Frame) -> None:
-        if not self.connected:
+        if not self.connected or node_id in self.unreachable:
             raise NotConnectedError("no connection")
         self.sent.append((node_id, lane, frame))
 
@@ -127,6 +128,17 @@ def test_who_sends_a_request_learns_that_it_failed_and_a_stage_need_not() -> Non
         delivery.send(OTHER, Lane.STAGE, FRAME)
     delivery.emit(Parcel(node_id=OTHER, lane=Lane.RESULT, frame=FRAME))
     assert delivery.dropped == {"NOT_CONNECTED": 1}
+
+
+def test_what_one_replica_cannot_be_given_goes_to_the_next() -> None:
+    parts = Parts(unreachable=frozenset({OTHER, THIRD}))
+    delivery = parts.delivery()
+    parcel = Parcel(node_id=OTHER, lane=Lane.STAGE, frame=FRAME, others=(THIRD, FOURTH))
+    delivery.emit(parcel)
+    assert parts.sent == [(FOURTH, Lane.STAGE, FRAME)]
+    assert not delivery.dropped
+    delivery.emit(replace(parcel, others=(THIRD,)))
+    assert delivery.dropped == {"NOT_CONNECTED": 1}, "a frame that nobody gets counts once"
 
 
 def test_what_arrives_before_the_parts_are_there_is_let_go() -> None:

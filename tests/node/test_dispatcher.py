@@ -6,13 +6,15 @@ import pytest
 
 from mesh.config import Config
 from mesh.errors import NotConnectedError
+from mesh.fleet.routes import whole_route
 from mesh.ids import Epoch, ModelId, NodeId, PlanId
 from mesh.model.tensor import DataType, TensorSpec
 from mesh.node.dispatcher import Dispatcher, make_dispatcher
 from mesh.node.loop import Loop
 from mesh.pipeline.request import Answer
+from mesh.testing.documents import sample_stage
 from mesh.wire import refusal
-from mesh.wire.documents import Plan, PlanPhase, PlanStage
+from mesh.wire.documents import Plan, PlanPhase
 from mesh.wire.frame import Frame, FrameKind, FrameTensor
 from mesh.wire.infer import SessionUse
 from mesh.wire.refusal import Refusal
@@ -27,7 +29,7 @@ PLAN = Plan(
     epoch=Epoch(1),
     model_id=MODEL,
     phase=PlanPhase.LIVE,
-    stages=(PlanStage(node_id=A, start=0, stop=1, compute_s=0.01, transfer_s=0.0),),
+    stages=(sample_stage(A, start=0, stop=1, compute_s=0.01, transfer_s=0.0),),
     bottleneck_s=0.01,
     bottleneck="",
     latency_s=0.01,
@@ -69,7 +71,7 @@ class Bench:
         self.loop = Loop(lambda: next(steps) * STEP_S)
         self.dispatcher = make_dispatcher(CONFIG, self.loop, me=ME, send=self.stage.send)
         if self.plan is not None:
-            self.dispatcher.set_plan(MODEL, self.plan)
+            self.dispatcher.set_route(MODEL, whole_route(self.plan))
 
     def ask(
         self,

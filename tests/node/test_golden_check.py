@@ -15,13 +15,14 @@ from mesh.node.loop import Loop
 from mesh.node.roster import Roster
 from mesh.runtime.golden import golden_inputs
 from mesh.store.manifest import Golden, ModelManifest
+from mesh.testing.documents import sample_stage
 from mesh.wire import refusal
-from mesh.wire.documents import Advert, Plan, PlanPhase, PlanStage
-from mesh.wire.frame import Frame, FrameKind, FrameTensor
+from mesh.wire.documents import Advert, Plan, PlanPhase
+from mesh.wire.frame import Frame, FrameKind, FrameTensor, StageTime
 from mesh.wire.refusal import refusal_of
 from mesh.wire.topics import Lane
 
-ME, A = NodeId("0" * 16), NodeId("a" * 16)
+ME, A, B, C = (NodeId(digit * 16) for digit in "0abc")
 MODEL = ModelId("0" * 64)
 INPUT = TensorSpec(index=0, name="x", data_type=DataType.UINT8, shape=(4,))
 OUTPUT = TensorSpec(index=7, name="y", data_type=DataType.UINT8, shape=(2,))
@@ -43,7 +44,7 @@ PLAN = Plan(
     epoch=Epoch(3),
     model_id=MODEL,
     phase=PlanPhase.PREPARING,
-    stages=(PlanStage(node_id=A, start=0, stop=1, compute_s=0.01, transfer_s=0.0),),
+    stages=(sample_stage(A, start=0, stop=1, compute_s=0.01, transfer_s=0.0),),
     bottleneck_s=0.01,
     bottleneck="",
     latency_s=0.01,
@@ -103,8 +104,10 @@ class Bench:
     """A gateway whose first stage's broker is the test."""
 
     kernel_class: str = "k"
+    second_class: str = "k"
     library: _Library = field(default_factory=_Library)
     sent: list[Frame] = field(default_factory=list)
+    sent_to: list[NodeId] = field(default_factory=list)
     outcomes: list[tuple[str | None, bool]] = field(default_factory=list)
     dispatcher: Dispatcher = field(init=False)
 
@@ -113,15 +116,23 @@ class Bench:
         self.dispatcher = make_dispatcher(config, Loop(), me=ME, send=self.send)
 
     def send(self, node_id: NodeId, lane: Lane, frame: Frame) -> None:
-        assert (node_id, lane) == (A, Lane.STAGE)
+        assert lane is Lane.STAGE
+        self.sent_to.append(node_id)
         self.sent.append(frame)
 
-    def check(self) -> None:
-        roster = _Roster({A: NodeView(advert=advert(self.kernel_class))})
+    def check(self, plan: Plan = PLAN) -> None:
+        told = advert(self.kernel_class)
+        roster = _Roster(
+            {
+                A: NodeView(advert=told),
+                B: NodeView(advert=replace(told, name="b", kernel_class=self.second_class)),
+                C: NodeView(advert=replace(told, name="c")),
+            }
+        )
         checker = GoldenCheck(
             cast("Library", self.library), cast("Roster", roster), self.dispatcher
         )
-        checker.check(PLAN, self.outcomes.append)
+        checker.check(plan, self.outcomes.append)
 
     def result(self, data: bytes) -> None:
         tensors = (FrameTensor(index=OUTPUT.index, data=data),)
@@ -220,3 +231,62 @@ def test_a_record_that_cannot_be_read_is_the_failure(error: MeshError) -> None:
     bench = Bench(library=_Library(failure=error))
     bench.check()
     assert bench.outcomes == [(str(error), error.retryable)]
+
+
+# Replicas
+
+REPLICATED = replace(
+    PLAN, stages=(sample_stage(A, B, start=0, stop=1), sample_stage(C, start=1, stop=2))
+)
+
+
+def took(frame: Frame, *replicas: int, data: bytes = EXPECTED[0]) -> Frame:
+    """The result of stages that were computed by these replicas."""
+    return replace(
+        frame,
+        kind=FrameKind.RESULT,
+        timings=tuple(
+            StageTime(stage=i, replica=replica, queue_s=0.0, compute_s=0.01)
+            for i, replica in enumerate(replicas)
+        ),
+        tensors=(FrameTensor(index=OUTPUT.index, data=data),),
+    )
+
+
+def test_the_golden_input_goes_through_every_replica() -> None:
+    bench = Bench()
+    bench.check(REPLICATED)
+    assert bench.sent_to == [A, B]
+    assert [frame.way for frame in bench.sent] == [1, 2]
+    bench.dispatcher.result(took(bench.sent[1], 1, 0))
+    assert bench.outcomes == [], "one has not answered yet"
+    bench.dispatcher.result(took(bench.sent[0], 0, 0))
+    assert bench.outcomes == [(None, False)]
+
+
+def test_one_replica_with_other_numbers_is_the_failure_and_named() -> None:
+    bench = Bench()
+    bench.check(REPLICATED)
+    bench.dispatcher.result(took(bench.sent[1], 1, 0, data=NEAR))
+    ((failure, again),) = bench.outcomes
+    assert failure is not None
+    assert "through b, c bit for bit" in failure
+    assert not again
+    bench.dispatcher.result(took(bench.sent[0], 0, 0))
+    assert len(bench.outcomes) == 1, "it is told once"
+
+
+def test_each_way_is_held_to_what_its_nodes_can_do() -> None:
+    bench = Bench(second_class="another")
+    bench.check(REPLICATED)
+    bench.dispatcher.result(took(bench.sent[1], 1, 0, data=NEAR))
+    bench.dispatcher.result(took(bench.sent[0], 0, 0))
+    assert bench.outcomes == [(None, False)]
+
+
+def test_an_answer_that_went_another_way_proves_nothing() -> None:
+    bench = Bench()
+    bench.check(REPLICATED)
+    bench.dispatcher.result(took(bench.sent[1], 0, 0))
+    ((failure, again),) = bench.outcomes
+    assert (failure, again) == ("the golden input did not go through b, c", True)

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesh.node.hang import FACTOR, INVOKE_S, LOAD_S, invoke_deadline_s, load_deadline_s
-from mesh.wire.documents import MAX_TIME_S
+from mesh.wire.measured import MAX_TIME_S
 
 times_s = st.floats(0, 1000)
 sizes_bytes = st.integers(0, 1 << 31)

@@ -12,16 +12,17 @@ from mesh.fleet.reconcile import StageKey
 from mesh.ids import Epoch, ModelId, NodeId, PlanId, RequestKey, SessionKey
 from mesh.model import read_model, stage_interface
 from mesh.model.tensor import LayerRange
-from mesh.node.held_stage import HeldStage, drop_session, is_whole
+from mesh.node.held_stage import HeldStage, ModelFile, drop_session, is_whole
 from mesh.node.loop import Loop
-from mesh.node.stages import ModelFile, Stages
+from mesh.node.stages import Stages
 from mesh.pipeline.stage import Parcel, Role
 from mesh.pipeline.stage_sessions import PATIENCE, SessionLimits, SessionRoom, StageSessions
+from mesh.testing.documents import sample_stage
 from mesh.testing.models import tiny_dense
 from mesh.testing.runtime import FakeRuntime
 from mesh.testing.sequence_models import gated_cell, variable_filter
 from mesh.wire import refusal
-from mesh.wire.documents import Plan, PlanPhase, PlanStage, StageState
+from mesh.wire.documents import Plan, PlanPhase, StageState
 from mesh.wire.frame import Frame, FrameKind, FrameTensor, SessionStep
 
 RunUntil = Callable[[Loop, Callable[[], bool]], None]
@@ -51,6 +52,7 @@ class Bench:
             self.loop,
             self.runtime,
             self.slices_dir,
+            me=ME,
             threads_of=lambda _model_id: 1,
             emit=self.out.append,
             on_change=lambda: None,
@@ -63,8 +65,8 @@ class Bench:
             model_id=ModelId("0" * 64),
             phase=PlanPhase.LIVE,
             stages=(
-                PlanStage(
-                    node_id=ME,
+                sample_stage(
+                    ME,
                     start=0,
                     stop=len(self.file.model.layers),
                     compute_s=0.01,

@@ -28,6 +28,7 @@ from mesh.store.manifest import MAX_MODELS, ModelManifest
 from mesh.testing.models import residual_cnn, tiny_dense
 from mesh.testing.runtime import FakeRuntime
 from mesh.wire.documents import Advert, HoldingsDocument
+from mesh.wire.measured import CapabilityDocument
 
 RunUntil = Callable[[Loop, Callable[[], bool]], None]
 ME, A = NodeId("0" * 16), NodeId("a" * 16)
@@ -375,3 +376,49 @@ def test_a_model_runs_with_the_threads_that_it_was_measured_with(
     assert bench.library.threads_of(manifest.model_id) == 2
     # More than this node's share: it is measured again with fewer.
     bench.keep(until=lambda: bench.library.capabilities[manifest.model_id] == measured)
+
+
+def test_a_model_is_measured_again_when_that_is_wanted_and_not_without_pause(
+    make: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = make()
+    model_id = bench.added().model_id
+    bench.keep(until=lambda: model_id in bench.library.capabilities)
+    measured: list[bool] = []
+    before = bench.library.capabilities[model_id]
+
+    def measure(
+        _workshop: Workshop, *_args: object, anew: bool = False, **_more: object
+    ) -> CapabilityDocument:
+        measured.append(anew)
+        return replace(before, stage_s=1.0)
+
+    monkeypatch.setattr(Workshop, "measure", measure)
+
+    def look() -> bool:
+        bench.library.keep({}, frozenset(), again=(model_id,))
+        return bench.library.capabilities[model_id].stage_s == 1.0
+
+    bench.run_until(bench.loop, look)
+    for _ in range(3):
+        bench.library.keep({}, frozenset(), again=(model_id,))
+    assert measured == [True]
+    assert bench.library.activities() == ()
+
+
+def test_a_second_measurement_that_fails_changes_nothing(
+    make: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench = make()
+    model_id = bench.added().model_id
+    bench.keep(until=lambda: model_id in bench.library.capabilities)
+    before = bench.library.capabilities[model_id]
+
+    def fail(_workshop: Workshop, *_args: object, **_more: object) -> CapabilityDocument:
+        raise ChildDiedError("it was killed")
+
+    monkeypatch.setattr(Workshop, "measure", fail)
+    bench.library.keep({}, frozenset(), again=(model_id,))
+    bench.run_until(bench.loop, lambda: not bench.library.activities())
+    assert bench.library.capabilities[model_id] == before
+    assert "was not measured again: it was killed" in caplog.text

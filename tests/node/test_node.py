@@ -14,6 +14,7 @@ from mesh.device.board import Board
 from mesh.errors import InfeasibleError, UnknownModelError, UsageError
 from mesh.node.adapters import Adapters
 from mesh.node.node import Node
+from mesh.planning.wishes import Wishes
 from mesh.store.http_client import upload
 from mesh.testing.bus import MemoryNetwork
 from mesh.testing.discovery import MemorySegment
@@ -23,14 +24,13 @@ from mesh.wire.control import (
     AddModelReply,
     AddModelRequest,
     ModelStatus,
-    PlanReply,
-    PlanRequest,
     RemoveModelReply,
     RemoveModelRequest,
     StatusReply,
     Verb,
 )
 from mesh.wire.documents import NodeState
+from mesh.wire.planned import PlanReply, PlanRequest
 
 TIMEOUT_S = 30.0
 POLL_S = 0.01
@@ -95,7 +95,9 @@ class Fleet:
         path = self._folder / "tiny.tflite"
         path.write_bytes(tiny_dense())
         model_id = upload(node.advert().http_url, path)
-        request = AddModelRequest(model_id=model_id, name="tiny", min_stages=min_stages)
+        request = AddModelRequest(
+            model_id=model_id, name="tiny", wishes=Wishes(min_stages=min_stages)
+        )
         return client.ask(Verb.MODEL_ADD, request, AddModelReply, timeout_s=TIMEOUT_S)
 
     def wait(self, client: Client, is_done: Callable[[StatusReply], bool]) -> StatusReply:
@@ -158,8 +160,9 @@ def test_a_plan_is_explained_before_it_is_made(fleet: Fleet) -> None:
         fleet.add("a", client)
         fleet.wait(client, lambda status: serving(status) is not None)
         plan = client.ask(Verb.PLAN, PlanRequest(name="tiny"), PlanReply, timeout_s=TIMEOUT_S)
-        assert [part.node_name for part in plan.chosen.stages] == ["a"]
-        assert plan.live_epoch == 1
+        assert [one.node_name for part in plan.chosen.stages for one in part.replicas] == ["a"]
+        assert plan.live is not None
+        assert plan.live.epoch == 1
         too_many = PlanRequest(name="unknown")
         with pytest.raises((UnknownModelError, InfeasibleError)):
             client.ask(Verb.PLAN, too_many, PlanReply, timeout_s=TIMEOUT_S)
@@ -207,7 +210,7 @@ def test_the_node_that_is_left_serves_on(fleet: Fleet) -> None:
             client,
             lambda status: (
                 (model := serving(status)) is not None
-                and [stage.node_name for stage in model.stages] == ["b"]
+                and [one.node_name for one in model.replicas] == ["b"]
             ),
         )
         assert client.infer("tiny", {"x": INPUT}).outputs["y"].shape == (1, 4)

@@ -1,12 +1,17 @@
 from dataclasses import dataclass, field
+from itertools import pairwise
+
+import pytest
 
 from mesh.errors import MeshError, NotConnectedError, TooLargeError
+from mesh.fleet.link_watch import IDLE_S, REST_S, WATCH_S, Traffic
 from mesh.fleet.links import LARGE_BYTES, REFRESH_S, TIMEOUT_S, sizes_bytes
 from mesh.ids import NodeId, RequestKey
 from mesh.node.loop import Loop
+from mesh.node.message_cost import MessageCost, Surroundings
 from mesh.node.probes import Probes
-from mesh.wire.documents import Link
 from mesh.wire.frame import Frame, FrameKind
+from mesh.wire.measured import Link
 from mesh.wire.topics import Lane
 
 ME, A, B = NodeId("0" * 16), NodeId("a" * 16), NodeId("b" * 16)
@@ -21,12 +26,26 @@ class Bench:
     now_s: float = 100.0
     sent: list[tuple[NodeId, Lane, Frame]] = field(default_factory=list)
     failure: MeshError | None = None
+    own: list[Frame] = field(default_factory=list)
     changes: int = 0
+    answered: int = 0
+    frames_per_s: int = 0
+    small_s: float = SMALL_S
+    large_s: float = LARGE_S
     probes: Probes = field(init=False)
 
     def __post_init__(self) -> None:
+        loop = Loop(lambda: self.now_s)
+        around = Surroundings(
+            send=self.own.append, processor_s=lambda: 0.0, carried=lambda: len(self.own)
+        )
         self.probes = Probes(
-            Loop(lambda: self.now_s), me=ME, send=self.send, on_change=self.changed
+            loop,
+            me=ME,
+            send=self.send,
+            sent=lambda _peer: self.traffic(),
+            on_change=self.changed,
+            cost=MessageCost(loop, around, me=ME, on_change=self.changed),
         )
 
     def send(self, node_id: NodeId, lane: Lane, frame: Frame) -> None:
@@ -34,18 +53,44 @@ class Bench:
             raise self.failure
         self.sent.append((node_id, lane, frame))
 
-    def keep(self, peers: frozenset[NodeId]) -> None:
-        self.probes.keep(peers, answering=peers)
+    def traffic(self) -> Traffic:
+        """Frames of 64 KiB."""
+        frames = int(self.frames_per_s * self.now_s)
+        return Traffic(frames=frames, size_bytes=frames * 64 * 1024)
+
+    def keep(self, peers: frozenset[NodeId], *, used: frozenset[NodeId] = frozenset()) -> None:
+        self.probes.keep(peers, answering=peers, used=used)
+
+    def glance(self, seconds: int) -> int:
+        """Keep an eye on a link in use, second by second; returns how many frames that took."""
+        before = len(self.sent)
+        for _ in range(seconds):
+            self.now_s += 1
+            self.keep(frozenset({A}), used=frozenset({A}))
+            self.answer()
+        return len(self.sent) - before
+
+    def answer(self) -> None:
+        """Answer all that is asked."""
+        while len(self.sent) > self.answered:
+            self.echo()
+
+    @property
+    def link(self) -> Link:
+        (link,) = self.probes.document().links
+        return link
 
     def changed(self) -> None:
         self.changes += 1
 
     def echo(self, *, sender: NodeId | None = None) -> int:
         """Answer the last probe; returns its size."""
+        self.answered = len(self.sent)
         node_id, lane, probe = self.sent[-1]
         assert (lane, probe.kind, probe.sender) == (Lane.PROBE, FrameKind.PROBE, ME)
         size_bytes = sum(len(tensor.data) for tensor in probe.tensors)
-        self.now_s += LARGE_S if size_bytes else SMALL_S
+        extra_s = (self.large_s - self.small_s) * size_bytes / LARGE_BYTES
+        self.now_s += self.small_s + extra_s
         echo = Frame(kind=FrameKind.ECHO, request_key=probe.request_key, sender=sender or node_id)
         self.probes.echoed(echo)
         return size_bytes
@@ -85,7 +130,7 @@ def test_a_measurement_is_refreshed_when_it_is_old() -> None:
     bench = Bench()
     bench.keep(frozenset({A}))
     bench.measure()
-    bench.now_s += REFRESH_S / 2
+    bench.now_s += IDLE_S / 2
     bench.keep(frozenset({A}))
     assert len(bench.sent) == len(SIZES_BYTES)
     bench.now_s += REFRESH_S
@@ -110,6 +155,77 @@ def test_an_echo_that_was_not_asked_for_counts_nothing() -> None:
     stray = Frame(kind=FrameKind.ECHO, request_key=RequestKey(bytes(16)), sender=A)
     bench.probes.echoed(stray)
     assert len(bench.sent) == 1
+
+
+def measured_bench() -> Bench:
+    bench = Bench()
+    bench.keep(frozenset({A}))
+    bench.measure()
+    return bench
+
+
+def test_a_link_in_use_that_became_slower_is_measured_anew_within_seconds() -> None:
+    bench = measured_bench()
+    goodput_bytes_per_s = bench.link.goodput_bytes_per_s
+    bench.large_s = 4 * LARGE_S
+    bench.glance(10)
+    ratio = goodput_bytes_per_s / bench.link.goodput_bytes_per_s
+    assert ratio == pytest.approx((4 * LARGE_S - SMALL_S) / (LARGE_S - SMALL_S))
+
+
+def test_one_slow_glance_is_no_news() -> None:
+    bench = measured_bench()
+    link, changes = bench.link, bench.changes
+    for _ in range(20):
+        bench.large_s = 9 * LARGE_S
+        bench.glance(2)
+        bench.large_s = LARGE_S
+        bench.glance(4)
+    assert (bench.link, bench.changes) == (link, changes)
+
+
+def test_glances_at_an_idle_link_are_rare_and_see_a_faster_one() -> None:
+    bench = measured_bench()
+    bench.now_s += IDLE_S - WATCH_S - 1
+    bench.keep(frozenset({A}))
+    assert len(bench.sent) == bench.answered
+    bench.now_s += WATCH_S + 1
+    bench.small_s, bench.large_s = SMALL_S / 5, LARGE_S / 5
+    bench.keep(frozenset({A}))
+    bench.answer()
+    assert bench.link.message_s == pytest.approx(SMALL_S / 10)
+    assert len(bench.sent) == len(SIZES_BYTES) + 2 + 2 * len(SIZES_BYTES), "twice, to be sure"
+
+
+def test_a_full_link_is_as_fast_as_what_passes_over_it() -> None:
+    """Its probes wait behind the frames of requests."""
+    bench = measured_bench()
+    bench.large_s, bench.frames_per_s = 20 * LARGE_S, 50
+    bench.glance(30)
+    takes_s = bench.link.message_s + 64 * 1024 / bench.link.goodput_bytes_per_s
+    assert takes_s == pytest.approx(1 / 50, rel=0.05)
+
+
+def test_a_suspicion_that_came_to_nothing_rests() -> None:
+    bench = measured_bench()
+    rounds = []
+    for _ in range(30):
+        bench.large_s = 3 * LARGE_S
+        before = len(bench.sent)
+        while len(bench.sent) - before < 2 * 3:
+            bench.now_s += WATCH_S
+            bench.keep(frozenset({A}), used=frozenset({A}))
+            sent = len(bench.sent)
+            bench.echo()
+            if len(bench.sent) > sent:
+                bench.echo()
+            if len(bench.sent) > sent + 1:
+                bench.large_s = LARGE_S
+                bench.answer()
+                rounds.append(bench.now_s)
+                break
+    assert len(rounds) >= 2
+    assert all(b - a >= REST_S for a, b in pairwise(rounds))
 
 
 def test_a_peer_that_went_is_forgotten() -> None:
@@ -137,6 +253,15 @@ def test_a_peers_probe_is_echoed() -> None:
     assert bench.sent == [(A, Lane.ECHO, expected)]
     bench.failure = NotConnectedError("no connection")
     bench.probes.probed(probe)
+
+
+def test_what_messages_cost_is_told_with_the_links() -> None:
+    bench = Bench()
+    bench.keep(frozenset())
+    (own,) = bench.own
+    bench.probes.probed(own)
+    assert bench.sent == [], "an own probe is no peer's: it is not echoed"
+    assert bench.probes.document().message_cpu_s == 0
 
 
 def test_links_are_sorted_by_peer() -> None:

@@ -4,7 +4,8 @@ from mesh.ids import ModelId, NodeId
 from mesh.node.publisher import Publisher
 from mesh.transport.port import Message
 from mesh.wire import codec
-from mesh.wire.documents import CapabilityDocument, HoldingsDocument, LinksDocument
+from mesh.wire.documents import HoldingsDocument
+from mesh.wire.measured import CapabilityDocument, LinksDocument
 from mesh.wire.topics import Fact, FactTopic, TopicSpace
 
 ME = NodeId("a" * 16)

@@ -5,6 +5,7 @@ import pytest
 
 from mesh.fleet.lease import Lease
 from mesh.fleet.membership import Presence
+from mesh.fleet.readings import Condition
 from mesh.ids import BootId, NodeId
 from mesh.node.loop import Loop
 from mesh.node.roster import GRACE_S, Roster, RosterHooks
@@ -240,3 +241,21 @@ def test_ones_own_word_is_in_the_same_view() -> None:
     bench.roster.connect()
     assert bench.roster.view[ME].holdings == HoldingsDocument(held=())
     assert bench.changes == 1
+
+
+def test_a_draining_node_is_present_and_may_not_be_given_work() -> None:
+    bench = Bench().with_a()
+    assert bench.roster.draining == frozenset()
+    bench.beats(A, URL_A, replace(BEAT, state=NodeState.DRAINING))
+    bench.roster.state = NodeState.DRAINING
+    assert bench.roster.draining == bench.roster.present == {A, ME}
+    assert bench.roster.ready == frozenset()
+
+
+def test_how_the_nodes_are_is_known_from_their_heartbeats() -> None:
+    bench = Bench().with_a()
+    bench.beats(A, URL_A, replace(BEAT, throttled=True, temperature_c=81.0))
+    hot = Condition(is_throttled=True, temperature_c=81.0)
+    assert bench.roster.conditions() == {A: hot}
+    bench.roster.own_heartbeat = BEAT
+    assert bench.roster.conditions() == {A: hot, ME: Condition()}

@@ -19,13 +19,15 @@ from mesh.ids import Epoch, ModelId, NodeId, PlanId, RequestKey
 from mesh.model import cut_points
 from mesh.model.tensor import TensorSpec
 from mesh.node import revival
+from mesh.node.held_stage import ModelFile
 from mesh.node.loop import Loop
-from mesh.node.stages import ModelFile, Stages
+from mesh.node.stages import Stages
 from mesh.pipeline.stage import Parcel
 from mesh.pipeline.stage_sessions import SessionLimits
+from mesh.testing.documents import sample_stage
 from mesh.testing.runtime import FakeCall, FakeRuntime
 from mesh.wire import refusal
-from mesh.wire.documents import Plan, PlanPhase, PlanStage, StageState, StageStatus
+from mesh.wire.documents import Plan, PlanPhase, StageState, StageStatus
 from mesh.wire.frame import Frame, FrameKind, FrameTensor
 from mesh.wire.topics import Lane
 
@@ -55,6 +57,7 @@ class Bench:
             self.loop,
             self.runtime,
             self.slices_dir,
+            me=ME,
             threads_of={MODEL: 3}.__getitem__,
             emit=self.out.append,
             on_change=self.changed,
@@ -112,7 +115,7 @@ def plan_of(*parts: tuple[int, int, NodeId]) -> Plan:
         model_id=MODEL,
         phase=PlanPhase.LIVE,
         stages=tuple(
-            PlanStage(node_id=node_id, start=start, stop=stop, compute_s=0.01, transfer_s=0.0)
+            sample_stage(node_id, start=start, stop=stop, compute_s=0.01, transfer_s=0.0)
             for start, stop, node_id in parts
         ),
         bottleneck_s=0.01,

@@ -6,6 +6,7 @@ from mesh.ids import BootId, Epoch, ModelId, NodeId, PlanId
 from mesh.model.tensor import DataType, TensorSpec
 from mesh.node.status import Snapshot, name_of, status
 from mesh.store.manifest import ModelManifest
+from mesh.testing.documents import sample_stage
 from mesh.wire.documents import (
     Advert,
     GatewayStats,
@@ -14,7 +15,6 @@ from mesh.wire.documents import (
     NodeState,
     Plan,
     PlanPhase,
-    PlanStage,
     StagesDocument,
     StageState,
     StageStatus,
@@ -39,8 +39,8 @@ PLAN = Plan(
     model_id=MODEL,
     phase=PlanPhase.LIVE,
     stages=(
-        PlanStage(node_id=ME, start=0, stop=2, compute_s=0.1, transfer_s=0.0),
-        PlanStage(node_id=A, start=2, stop=3, compute_s=0.2, transfer_s=0.05),
+        sample_stage(ME, start=0, stop=2, compute_s=0.1, transfer_s=0.0),
+        sample_stage(A, start=2, stop=3, compute_s=0.2, transfer_s=0.05),
     ),
     bottleneck_s=0.2,
     bottleneck="compute on a",
@@ -149,10 +149,31 @@ def test_a_lost_node_is_lost_whatever_it_said_last() -> None:
 def test_a_model_is_told_with_its_live_plan() -> None:
     (model,) = status(snapshot()).models
     assert (model.state, model.epoch, model.held_by) == ("serving", 4, 1)
-    first, second = model.stages
+    first, second = model.replicas
     assert (first.node_name, first.state, first.resident_bytes) == ("zero", None, 0)
     assert (second.node_name, second.state, second.resident_bytes) == ("alpha", StageState.READY, 7)
     assert (model.bottleneck_s, model.latency_s, model.single_node_s) == (0.2, 0.4, 0.3)
+
+
+def test_each_replica_has_its_own_line() -> None:
+    stages = (sample_stage(ME, A, start=0, stop=3),)
+    plan = replace(PLAN, stages=stages, optimal=False, gap=0.1, reason="alpha joined")
+    told = replace(READY_STAGE, stage=0, measured_compute_s=0.02)
+    view = {
+        ME: NodeView(advert=advert(ME, "zero")),
+        A: NodeView(advert=advert(A, "alpha"), stages=StagesDocument(stages=(told,))),
+    }
+    (model,) = status(snapshot(adopted={MODEL: plan}, view=view)).models
+    (stage,) = model.stages
+    zero, alpha = stage.replicas
+    assert (stage.start, stage.stop) == (0, 3)
+    assert (zero.node_name, zero.share, zero.measured_compute_s) == ("zero", 0.5, None)
+    assert (alpha.node_name, alpha.state, alpha.measured_compute_s) == (
+        "alpha",
+        StageState.READY,
+        0.02,
+    )
+    assert (model.optimal, model.gap, model.reason) == (False, 0.1, "alpha joined")
 
 
 def test_a_model_without_a_plan_says_why() -> None:

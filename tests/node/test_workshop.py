@@ -12,6 +12,7 @@ from mesh.model.schema import OPERATOR_NAMES
 from mesh.node import workshop
 from mesh.node.thread_share import ThreadShare
 from mesh.node.workshop import GOLDEN_SEED, Surroundings, Wish, Workshop
+from mesh.planning.wishes import Wishes
 from mesh.runtime.golden import NEWEST_DRAW, golden_inputs
 from mesh.runtime.operator_versions import OperatorVersions
 from mesh.store.disk import ModelStore
@@ -151,8 +152,10 @@ def test_why_a_model_cannot_be_run_is_a_document(tmp_path: Path) -> None:
 def test_a_model_is_run_once_before_it_is_served(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     model_id = bench.add()
-    manifest, opened = bench.workshop.prepare(Wish(model_id=model_id, name="tiny", min_stages=2))
-    assert (manifest.name, manifest.writer, manifest.min_stages) == ("tiny", ME, 2)
+    manifest, opened = bench.workshop.prepare(
+        Wish(model_id=model_id, name="tiny", wishes=Wishes(min_stages=2))
+    )
+    assert (manifest.name, manifest.writer, manifest.wishes.min_stages) == ("tiny", ME, 2)
     assert (manifest.inputs, manifest.outputs) == (
         opened.file.model.inputs,
         opened.file.model.outputs,
@@ -199,3 +202,16 @@ def test_a_turn_that_never_comes_is_not_waited_for(
         opened = bench.workshop.open(model_id)
         assert bench.workshop.measure(model_id, opened, bench.note).failure is None
     assert "out of turn" in caplog.text
+
+
+def test_a_model_that_is_measured_anew_is_not_remembered(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    model_id = bench.add()
+    opened = bench.workshop.open(model_id)
+    first = bench.workshop.measure(model_id, opened, bench.note)
+    file, loads = next((tmp_path / "capability").iterdir()), len(bench.runtime.slices)
+    kept = file.read_bytes()
+    again = bench.workshop.measure(model_id, opened, bench.note, anew=True)
+    assert again.boundaries == first.boundaries
+    assert len(bench.runtime.slices) > loads
+    assert file.read_bytes() == kept

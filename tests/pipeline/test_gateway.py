@@ -1,4 +1,5 @@
 import itertools
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
@@ -13,16 +14,19 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from mesh.fleet.routes import Route, whole_route
 from mesh.ids import Epoch, ModelId, NodeId, PlanId, RequestKey
 from mesh.model.tensor import DataType, TensorSpec
 from mesh.pipeline.gateway import (
     MAX_CHILD_DEATHS,
     PATIENCE_S,
-    WINDOW_PER_STAGE,
     Gateway,
 )
+from mesh.pipeline.lane import WINDOW_PER_NODE
 from mesh.pipeline.request import Action, Answer, Request, Send
-from mesh.wire.documents import Plan, PlanPhase, PlanStage
+from mesh.pipeline.ways import node_on
+from mesh.testing.documents import sample_stage
+from mesh.wire.documents import Plan, PlanPhase
 from mesh.wire.frame import Frame, FrameKind, FrameTensor, StageTime
 from mesh.wire.refusal import Refusal
 
@@ -36,16 +40,23 @@ WRONG = Refusal(code="INVOKE_FAILED", message="wrong", retryable=False)
 LATENCY_S = 0.1
 
 
-def a_plan(epoch: int = 1, stages: int = 1, model_id: ModelId = MODEL) -> Plan:
-    nodes = (A, B, NodeId("c" * 16))
+def a_plan(
+    epoch: int = 1,
+    stages: int = 1,
+    model_id: ModelId = MODEL,
+    *,
+    replicas: tuple[int, ...] = (),
+) -> Plan:
+    """Stages on one node each, or on as many as `replicas` says."""
+    nodes = iter(NodeId(digit * 16) for digit in "abcdef")
     return Plan(
         plan_id=PlanId(f"{epoch:016x}"),
         epoch=Epoch(epoch),
         model_id=model_id,
         phase=PlanPhase.LIVE,
         stages=tuple(
-            PlanStage(node_id=nodes[i], start=i, stop=i + 1, compute_s=0.01, transfer_s=0.0)
-            for i in range(stages)
+            sample_stage(*itertools.islice(nodes, count), start=i, stop=i + 1)
+            for i, count in enumerate(replicas or (1,) * stages)
         ),
         bottleneck_s=0.01,
         bottleneck="",
@@ -78,7 +89,7 @@ def a_request(
 def a_gateway(plan: Plan | None = None, *, max_queue: int = 8, max_in_flight: int = 0) -> Gateway:
     gateway = Gateway(ME, max_queue=max_queue, max_in_flight=max_in_flight)
     if plan is not None:
-        assert gateway.set_plan(plan.model_id, plan, now_s=0.0) == []
+        assert gateway.set_route(plan.model_id, whole_route(plan), now_s=0.0) == []
     return gateway
 
 
@@ -312,9 +323,9 @@ def test_what_was_under_way_when_a_node_went_is_sent_again_in_order_under_the_ne
     gateway = a_gateway(a_plan(), max_in_flight=2)
     for i in range(3):
         submit(gateway, a_request(i, now_s=i / 10))
-    assert gateway.set_plan(MODEL, None, now_s=1.0) == []
+    assert gateway.set_route(MODEL, None, now_s=1.0) == []
     assert gateway.tick(now_s=5.0) == []
-    resent = sends(gateway.set_plan(MODEL, a_plan(epoch=2), now_s=6.0))
+    resent = sends(gateway.set_route(MODEL, whole_route(a_plan(epoch=2)), now_s=6.0))
     assert [send.frame.request_key[0] for send in resent] == [0, 1]
     assert {send.frame.epoch for send in resent} == {2}
 
@@ -322,14 +333,14 @@ def test_what_was_under_way_when_a_node_went_is_sent_again_in_order_under_the_ne
 def test_a_result_of_the_plan_before_is_as_good() -> None:
     gateway = a_gateway(a_plan())
     (send,) = sends(submit(gateway, a_request()))
-    gateway.set_plan(MODEL, None, now_s=1.0)
+    gateway.set_route(MODEL, None, now_s=1.0)
     assert answers(gateway.result(result_of(send), now_s=1.1))
-    assert gateway.set_plan(MODEL, a_plan(epoch=2), now_s=2.0) == []
+    assert gateway.set_route(MODEL, whole_route(a_plan(epoch=2)), now_s=2.0) == []
 
 
 def test_requests_wait_for_the_next_plan_but_not_past_their_deadline() -> None:
     gateway = a_gateway(a_plan())
-    gateway.set_plan(MODEL, None, now_s=0.0)
+    gateway.set_route(MODEL, None, now_s=0.0)
     assert submit(gateway, a_request(timeout_s=2.0)) == []
     assert gateway.next_due_s() == 2.0
     assert refusal_code(gateway.tick(now_s=2.0)) == "DEADLINE_EXCEEDED"
@@ -349,9 +360,9 @@ def test_where_no_plan_can_come_requests_get_the_reason_at_once() -> None:
     assert gateway.result(result_of(send), now_s=1.1) == []
     assert refusal_code(submit(gateway, a_request(3))) == "NO_PLAN"
     assert answers(gateway.result(result_of(sends(checked)[0]), now_s=1.2))
-    gateway.set_plan(MODEL, None, now_s=2.0)
+    gateway.set_route(MODEL, None, now_s=2.0)
     assert refusal_code(submit(gateway, a_request(4))) == "NO_PLAN"
-    gateway.set_plan(MODEL, a_plan(epoch=9), now_s=3.0)
+    gateway.set_route(MODEL, whole_route(a_plan(epoch=9)), now_s=3.0)
     assert sends(submit(gateway, a_request(5)))
 
 
@@ -362,14 +373,14 @@ def test_a_pinned_request_goes_by_its_own_plan_past_queue_and_window() -> None:
     checked = a_plan(epoch=9, stages=2)
     (send,) = sends(submit(gateway, a_request(2, pinned=checked)))
     assert send.frame.epoch == 9
-    gateway.set_plan(MODEL, None, now_s=0.0)
+    gateway.set_route(MODEL, None, now_s=0.0)
     (answer,) = answers(gateway.result(result_of(send), now_s=1.0))
     assert answer.plan == checked
 
 
 def test_a_golden_check_passes_a_full_queue() -> None:
     gateway = a_gateway(a_plan(), max_queue=1)
-    gateway.set_plan(MODEL, None, now_s=0.0)  # a node went: all wait for the plan to be checked
+    gateway.set_route(MODEL, None, now_s=0.0)  # a node went: all wait for the plan to be checked
     submit(gateway, a_request(0))
     assert refusal_code(submit(gateway, a_request(1))) == "OVERLOADED"
     assert sends(submit(gateway, a_request(2, pinned=a_plan(epoch=9))))
@@ -395,7 +406,7 @@ def test_a_pinned_request_needs_no_live_plan() -> None:
 
 def test_models_do_not_share_a_window() -> None:
     gateway = a_gateway(a_plan(), max_in_flight=1)
-    gateway.set_plan(OTHER_MODEL, a_plan(model_id=OTHER_MODEL), now_s=0.0)
+    gateway.set_route(OTHER_MODEL, whole_route(a_plan(model_id=OTHER_MODEL)), now_s=0.0)
     assert sends(submit(gateway, a_request(0)))
     assert sends(submit(gateway, a_request(1, model_id=OTHER_MODEL)))
     assert [(one.model_id, one.in_flight) for one in gateway.stats(now_s=0.0)] == [
@@ -404,9 +415,121 @@ def test_models_do_not_share_a_window() -> None:
     ]
 
 
+# Replicas
+
+C, D, E = (NodeId(digit * 16) for digit in "cde")
+
+
+def a_route(plan: Plan, *usable: set[NodeId]) -> Route:
+    return Route(plan=plan, usable=tuple(map(frozenset, usable)))
+
+
+def test_each_replica_has_the_window_of_a_node() -> None:
+    gateway = a_gateway(a_plan(replicas=(3,)), max_queue=99)
+    sent = [send for i in range(9) for send in sends(submit(gateway, a_request(i)))]
+    assert Counter(send.node_id for send in sent) == dict.fromkeys((A, B, C), WINDOW_PER_NODE)
+
+
+def test_a_request_goes_to_the_replica_that_would_be_done_first() -> None:
+    plan = a_plan()
+    fast, slow = (replace(plan.stages[0].replicas[0], share=share) for share in (0.8, 0.2))
+    uneven = replace(plan.stages[0], replicas=(fast, replace(slow, node_id=B)))
+    gateway = a_gateway(replace(plan, stages=(uneven,)), max_in_flight=10)
+    sent = [send for i in range(10) for send in sends(submit(gateway, a_request(i)))]
+    assert Counter(send.node_id for send in sent) == {A: 8, B: 2}
+    for send in sent:
+        gateway.result(result_of(send), now_s=1.0)
+    (send,) = sends(submit(gateway, a_request(11)))
+    assert send.node_id == A, "what was answered is under way no more"
+
+
+def test_a_retry_goes_to_other_replicas() -> None:
+    gateway = a_gateway(a_plan(replicas=(2, 2)))
+    (send,) = sends(submit(gateway, a_request()))
+    tried = [send]
+    for now_s in (1.0, 2.0, 3.0):
+        gateway.error(error_of(tried[-1]), STALE, now_s=now_s)
+        tried += sends(gateway.tick(now_s=now_s + 0.9))
+    assert [one.node_id for one in tried] == [A, B, A, B]
+    assert tried[0].frame.way == 0
+    later = [node_on(a_plan(replicas=(2, 2)).stages[1], one.frame.way) for one in tried[1:]]
+    assert later in ([C, D, C], [D, C, D])
+
+
+def test_a_replica_that_cannot_be_sent_to_is_passed_by_at_once() -> None:
+    gateway = a_gateway(a_plan(replicas=(2,)))
+    (send,) = sends(submit(gateway, a_request()))
+    gateway.unsent(send.frame.request_key, now_s=0.0)
+    (again,) = sends(gateway.tick(now_s=0.0))
+    assert (send.node_id, again.node_id) == (A, B)
+    gateway.unsent(send.frame.request_key, now_s=0.0)
+    assert gateway.tick(now_s=0.0) == [], "both were tried: now wait a little"
+    assert sends(gateway.tick(now_s=1.0))
+
+
+def test_what_was_at_a_lost_replica_goes_to_the_others_at_once() -> None:
+    plan = a_plan(replicas=(2,))
+    gateway = a_gateway(plan)
+    sent = [send for i in range(4) for send in sends(submit(gateway, a_request(i)))]
+    resent = sends(gateway.set_route(MODEL, a_route(plan, {B}), now_s=0.1))
+    assert {one.frame.request_key for one in resent} == {
+        one.frame.request_key for one in sent if one.node_id == A
+    }
+    assert {(one.node_id, one.frame.attempt) for one in resent} == {(B, 2)}
+    assert gateway.counters.retried == 2
+    (answer,) = answers(gateway.result(result_of(resent[0]), now_s=0.2))
+    assert answer.attempts == 2
+
+
+def test_all_under_way_goes_again_when_a_replica_behind_the_first_stage_is_lost() -> None:
+    """Nobody but the stage before knows what was there."""
+    plan = a_plan(replicas=(1, 2))
+    gateway = a_gateway(plan)
+    sent = [send for i in range(3) for send in sends(submit(gateway, a_request(i)))]
+    resent = sends(gateway.set_route(MODEL, a_route(plan, {A}, {C}), now_s=0.1))
+    assert [one.frame.request_key for one in resent] == [one.frame.request_key for one in sent]
+
+
+def test_a_replica_that_comes_back_moves_nothing() -> None:
+    plan = a_plan(replicas=(2,))
+    gateway = a_gateway()
+    gateway.set_route(MODEL, a_route(plan, {A}), now_s=0.0)
+    assert {send.node_id for i in range(2) for send in sends(submit(gateway, a_request(i)))} == {A}
+    assert gateway.set_route(MODEL, whole_route(plan), now_s=1.0) == []
+    (send,) = sends(submit(gateway, a_request(9)))
+    assert send.node_id == B
+
+
+def test_a_check_keeps_to_its_way_and_does_not_count() -> None:
+    plan = a_plan(replicas=(2, 2))
+    gateway = a_gateway(plan)
+    check = replace(a_request(pinned=plan), way=2)
+    (send,) = sends(submit(gateway, check))
+    assert (send.node_id, send.frame.way) == (B, 2)
+    gateway.error(error_of(send), STALE, now_s=1.0)
+    (again,) = sends(gateway.tick(now_s=3.0))
+    assert (again.node_id, again.frame.way) == (B, 2)
+    (ordinary,) = sends(submit(gateway, a_request(1)))
+    assert ordinary.node_id == A
+
+
 # Any sequence of events
 
-PLANS = [a_plan(epoch, stages) for epoch, stages in ((1, 1), (2, 3), (3, 2))]
+PLANS = [
+    *(a_plan(epoch, stages) for epoch, stages in ((1, 1), (2, 3), (3, 2))),
+    a_plan(4, replicas=(3,)),
+    a_plan(5, replicas=(2, 3)),
+]
+
+
+@st.composite
+def routes(draw: st.DrawFn) -> Route | None:
+    """Some plan, some of its replicas; or none."""
+    plan = draw(st.sampled_from([None, *PLANS]))
+    if plan is None:
+        return None
+    usable = [draw(st.sets(st.sampled_from(one.node_ids), min_size=1)) for one in plan.stages]
+    return Route(plan=plan, usable=tuple(map(frozenset, usable)))
 
 
 class AnyTraffic(RuleBasedStateMachine):
@@ -420,7 +543,7 @@ class AnyTraffic(RuleBasedStateMachine):
         self.open: dict[RequestKey, Request] = {}
         self.answered: set[RequestKey] = set()
         self.sent: list[Send] = []
-        self.plan: Plan | None = None
+        self.route: Route | None = None
         self.most_in_flight = 0
 
     def take(self, actions: list[Action]) -> None:
@@ -436,10 +559,10 @@ class AnyTraffic(RuleBasedStateMachine):
 
     def check_send(self, send: Send) -> None:
         request = self.open[send.frame.request_key]
-        plan = request.pinned or self.plan
-        assert plan is not None
-        assert send.frame.plan_id == plan.plan_id
-        assert send.node_id == plan.stages[0].node_id
+        route = whole_route(request.pinned) if request.pinned is not None else self.route
+        assert route is not None
+        assert send.frame.plan_id == route.plan.plan_id
+        assert send.node_id in route.usable[0]
         assert send.frame.time_left_s == pytest.approx(max(0.0, request.deadline_s - self.now_s))
 
     def some_sent(self, data: st.DataObject) -> Send:
@@ -485,20 +608,20 @@ class AnyTraffic(RuleBasedStateMachine):
         assert self.gateway.error(error_of(send), WRONG, now_s=self.now_s) == []
         assert self.gateway.counters.duplicates == before + 2
 
-    @rule(plan=st.sampled_from([None, *PLANS]))
-    def set_plan(self, plan: Plan | None) -> None:
-        self.plan = plan
-        self.take(self.gateway.set_plan(MODEL, plan, now_s=self.now_s))
+    @rule(route=routes())
+    def set_route(self, route: Route | None) -> None:
+        self.route = route
+        self.take(self.gateway.set_route(MODEL, route, now_s=self.now_s))
 
     @rule()
     def end_plan(self) -> None:
-        self.plan = None
+        self.route = None
         self.take(self.gateway.end_plan(MODEL, now_s=self.now_s, reason="quarantined"))
         assert all(request.pinned is not None for request in self.open.values())
 
     @rule()
     def drop_model(self) -> None:
-        self.plan = None
+        self.route = None
         self.take(self.gateway.drop_model(MODEL, now_s=self.now_s, reason="removed"))
         assert not self.open
 
@@ -532,7 +655,7 @@ class AnyTraffic(RuleBasedStateMachine):
         self.check_window(in_flight)
 
     def check_window(self, in_flight: int) -> None:
-        window = WINDOW_PER_STAGE * len(self.plan.stages) if self.plan is not None else 0
+        window = WINDOW_PER_NODE * len(self.route.plan.node_ids) if self.route is not None else 0
         # A smaller plan may find more under way than it would send.
         assert in_flight <= max(window, self.most_in_flight)
         self.most_in_flight = in_flight

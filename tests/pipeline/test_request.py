@@ -5,7 +5,8 @@ import pytest
 from mesh.errors import NodeLostError
 from mesh.ids import Epoch, ModelId, NodeId, PlanId, RequestKey, SessionKey
 from mesh.pipeline.request import Request, refuse
-from mesh.wire.documents import Plan, PlanPhase, PlanStage
+from mesh.testing.documents import sample_stage
+from mesh.wire.documents import Plan, PlanPhase
 from mesh.wire.frame import SessionStep
 
 STEP = SessionStep(key=SessionKey(b"s" * 16), number=0)
@@ -14,7 +15,7 @@ PLAN = Plan(
     epoch=Epoch(1),
     model_id=ModelId("0" * 64),
     phase=PlanPhase.LIVE,
-    stages=(PlanStage(node_id=NodeId("a" * 16), start=0, stop=1, compute_s=0.1, transfer_s=0.0),),
+    stages=(sample_stage(NodeId("a" * 16), start=0, stop=1, compute_s=0.1, transfer_s=0.0),),
     bottleneck_s=0.1,
     bottleneck="",
     latency_s=0.1,

@@ -13,25 +13,29 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from mesh.fleet.routes import Route, whole_route
 from mesh.ids import Epoch, ModelId, NodeId, PlanId, RequestKey, SessionKey
 from mesh.model.tensor import DataType, StageInterface, StatePair, TensorSpec
 from mesh.pipeline import stage as stages
 from mesh.pipeline.gateway import Gateway
+from mesh.pipeline.replica_choice import Turns
 from mesh.pipeline.request import Action, Answer, Request, Send
 from mesh.pipeline.sessions import MAX_LOST, MAX_WAITING_STEPS, Sessions
 from mesh.pipeline.stage import Parcel, Role, Work
 from mesh.pipeline.stage_sessions import SessionLimits, SessionRoom, StageSessions
+from mesh.pipeline.ways import node_on, nodes_on
+from mesh.testing.documents import sample_stage
 from mesh.wire import refusal
-from mesh.wire.documents import Plan, PlanPhase, PlanStage
+from mesh.wire.documents import Plan, PlanPhase
 from mesh.wire.frame import Frame, FrameKind, FrameTensor, SessionStep
 from mesh.wire.infer import SessionUse
 from mesh.wire.topics import Lane
 
-ME, A, B, C = (NodeId(digit * 16) for digit in "0abc")
+ME, A, B, C, D = (NodeId(digit * 16) for digit in "0abcd")
 MODEL, OTHER_MODEL = ModelId("0" * 64), ModelId("1" * 64)
 IDLE_S = 60.0
 MAX_SESSIONS = 4
-NODES = frozenset({A, B, C})
+NODES = frozenset({A, B, C, D})
 
 
 def spec(index: int, size: int) -> TensorSpec:
@@ -81,14 +85,15 @@ def whole(inputs: Iterable[bytes]) -> bytes:
     return y
 
 
-def a_plan(epoch: int = 1, nodes: tuple[NodeId, NodeId] = (A, B)) -> Plan:
+def a_plan(epoch: int = 1, nodes: tuple[NodeId | tuple[NodeId, ...], ...] = (A, B)) -> Plan:
+    """Two stages, each on one node or on several."""
     return Plan(
         plan_id=PlanId(f"{epoch:016x}"),
         epoch=Epoch(epoch),
         model_id=MODEL,
         phase=PlanPhase.LIVE,
         stages=tuple(
-            PlanStage(node_id=node, start=i, stop=i + 1, compute_s=0.01, transfer_s=0.0)
+            sample_stage(*((node,) if isinstance(node, str) else node), start=i, stop=i + 1)
             for i, node in enumerate(nodes)
         ),
         bottleneck_s=0.01,
@@ -113,7 +118,8 @@ class World:
     answers: dict[int, Answer] = field(default_factory=dict)
     sent: list[Send] = field(default_factory=list)
     computed: "Counter[tuple[SessionKey, int, int]]" = field(default_factory=Counter)
-    held: dict[tuple[PlanId, int], tuple[Role, StageSessions]] = field(default_factory=dict)
+    ended: list[StageSessions] = field(default_factory=list)
+    held: dict[tuple[PlanId, int, NodeId], tuple[Role, StageSessions]] = field(default_factory=dict)
     numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
 
     def __post_init__(self) -> None:
@@ -123,13 +129,25 @@ class World:
             self.set_plan(self.plan)
 
     def set_plan(self, plan: Plan | None) -> None:
-        for stage in range(2) if plan is not None else ():
+        for stage, planned in enumerate(plan.stages if plan is not None else ()):
             assert plan is not None
-            role = Role(plan=plan, stage=stage, interface=INTERFACES[stage])
-            fresh = StageSessions(INTERFACES[stage], SessionRoom(LIMITS))
-            self.held.setdefault((plan.plan_id, stage), (role, fresh))
+            for i, node in enumerate(planned.node_ids):
+                role = Role(plan=plan, stage=stage, interface=INTERFACES[stage], replica=i)
+                fresh = StageSessions(INTERFACES[stage], SessionRoom(LIMITS))
+                self.held.setdefault((plan.plan_id, stage, node), (role, fresh))
         self.plan = plan
-        self.do(self.gateway.set_plan(MODEL, plan, now_s=self.now_s))
+        self.do(
+            self.gateway.set_route(MODEL, whole_route(plan) if plan else None, now_s=self.now_s)
+        )
+
+    def pass_by(self, stage: int, replica: int) -> None:
+        """One replica cannot take requests, where the stage has another one."""
+        assert self.plan is not None
+        nodes = self.plan.stages[stage].node_ids
+        usable = [frozenset(one.node_ids) for one in self.plan.stages]
+        usable[stage] = usable[stage] - {nodes[replica % len(nodes)]} or usable[stage]
+        route = Route(plan=self.plan, usable=tuple(usable))
+        self.do(self.gateway.set_route(MODEL, route, now_s=self.now_s))
 
     def ask(
         self,
@@ -174,7 +192,9 @@ class World:
         if parcel.lane is Lane.RESULT:
             self.arrive(parcel.frame)
             return
-        role, kept = self.held.get((parcel.frame.plan_id, parcel.frame.stage), (None, None))
+        role, kept = self.held.get(
+            (parcel.frame.plan_id, parcel.frame.stage, parcel.node_id), (None, None)
+        )
         step = parcel.frame.step
         if parcel.frame.kind is FrameKind.DROP:
             if kept is not None and step is not None:
@@ -188,11 +208,18 @@ class World:
 
     def run(self, work: Work, kept: StageSessions) -> Parcel:
         assert work.frame.step is not None
-        self.computed[work.frame.step.key, work.frame.step.number, work.role.stage] += 1
+        self.computed[work.frame.step.key, work.frame.step.number, id(kept)] += 1
         x, state = (bytes(data) for data in work.inputs)
         outputs = compute(work.role.stage, x, state)
         kept.done(work.frame.step, stages.state_after(work, outputs), now_s=self.now_s)
-        return stages.forward(work, outputs, compute_s=0.0, now_s=self.now_s)
+        route = whole_route(work.role.plan)
+        return stages.forward(
+            work,
+            outputs,
+            compute_s=0.0,
+            now_s=self.now_s,
+            receivers=stages.next_receivers(work.role, work.frame, route, Turns()),
+        )
 
     def arrive(self, frame: Frame) -> None:
         if frame.kind is FrameKind.RESULT:
@@ -368,10 +395,62 @@ def test_a_node_that_holds_nothing_of_it_may_go() -> None:
     assert world.sessions.open_of(MODEL) == 1
 
 
+TWICE = a_plan(7, ((A, B), (C, D)))
+
+
+def test_all_steps_of_a_session_pass_the_same_replicas() -> None:
+    world = World(plan=TWICE)
+    for name in "ab":
+        world.ask(name, 1, starts=True)
+        world.deliver_all()
+    for step in range(4):
+        for name in "ab":
+            number = world.ask(name, step)
+            world.deliver_all()
+            assert world.answers[number].refusal is None
+    nodes = {(send.frame.step.key, send.node_id) for send in world.sent if send.frame.step}
+    assert len(nodes) == 2
+    assert world.stage_sessions() == [1, 1, 1, 1], "each replica has one of the two"
+
+
+def test_a_session_outlives_the_replicas_that_it_does_not_pass() -> None:
+    world = World(plan=TWICE)
+    number = world.ask("s", 1, starts=True)
+    world.deliver_all()
+    (way,) = {send.frame.way for send in world.sent}
+    passed = set(nodes_on(TWICE, way))
+    world.keep(*({A, B, C, D} - passed), reborn={A, B, C, D} - passed)
+    assert world.sessions.open_of(MODEL) == 1
+    world.keep(min(passed))
+    assert world.sessions.open_of(MODEL) == 0
+    assert {p.node_id for p in world.under_way} == passed, "both are told to forget it"
+    assert world.answers[number].refusal is None
+
+
+def test_a_session_begins_where_the_replicas_can_take_it() -> None:
+    world = World(plan=TWICE)
+    world.pass_by(0, 0)
+    for name in "abc":
+        world.ask(name, starts=True)
+    assert {send.node_id for send in world.sent} == {B}
+    assert {node_on(TWICE.stages[1], send.frame.way) for send in world.sent} == {D}
+
+
+def test_a_session_that_finds_no_way_of_usable_replicas_waits_for_one() -> None:
+    world = World(plan=TWICE)
+    route = Route(plan=TWICE, usable=(frozenset({A}), frozenset({D})))
+    world.do(world.gateway.set_route(MODEL, route, now_s=0.0))
+    number = world.ask("s", 1, starts=True)
+    assert world.sent == []
+    world.set_plan(a_plan(8))
+    world.deliver_all()
+    assert world.output(number) == whole([b"\1"])
+
+
 LOSSES: dict[str, Callable[[World], None]] = {
     "the frame is lost": lambda world: world.under_way.clear(),
     "the stage was let go": lambda world: world.held.clear(),
-    "its state is gone": lambda world: world.held[a_plan().plan_id, 1][1].clear(),
+    "its state is gone": lambda world: world.held[a_plan().plan_id, 1, B][1].clear(),
 }
 
 
@@ -511,6 +590,15 @@ def test_lost_sessions_are_not_remembered_for_ever() -> None:
     assert world.code(world.ask("s1")) == "SESSION_LOST"
 
 
+LAYOUTS: list[tuple[NodeId | tuple[NodeId, ...], ...]] = [
+    (A, B),
+    (B, C),
+    ((A, B), C),
+    (A, (B, C)),
+    ((A, B), (C, D)),
+]
+
+
 class Traffic(RuleBasedStateMachine):
     """Clients, stages that are let go and come back, frames that are lost, doubled and overtaken."""
 
@@ -557,23 +645,31 @@ class Traffic(RuleBasedStateMachine):
         if self.world.under_way:
             self.world.under_way.append(self.world.under_way[choice % len(self.world.under_way)])
 
-    @rule(stage=st.integers(0, 1))
-    def restart(self, stage: int) -> None:
+    @rule(stage=st.integers(0, 1), replica=st.integers(0, 1))
+    def restart(self, stage: int, replica: int) -> None:
         plan = self.world.plan
         if plan is not None:
-            self.world.held.pop((plan.plan_id, stage), None)
+            nodes = plan.stages[stage].node_ids
+            _, ended = self.world.held.pop((plan.plan_id, stage, nodes[replica % len(nodes)]))
+            self.world.ended.append(ended)
             self.world.set_plan(plan)
+
+    @rule(stage=st.integers(0, 1), replica=st.integers(0, 1))
+    def pass_by(self, stage: int, replica: int) -> None:
+        """A replica cannot take requests, whatever it holds."""
+        if self.world.plan is not None:
+            self.world.pass_by(stage, replica)
 
     @rule()
     def plan_anew(self) -> None:
         self.epoch += 1
-        self.world.set_plan(a_plan(self.epoch, (B, C) if self.epoch % 2 else (A, B)))
+        self.world.set_plan(a_plan(self.epoch, LAYOUTS[self.epoch % len(LAYOUTS)]))
 
     @rule()
     def interrupt(self) -> None:
         self.world.set_plan(None)
 
-    @rule(gone=st.sampled_from([A, B, C]))
+    @rule(gone=st.sampled_from([A, B, C, D]))
     def lose_node(self, gone: NodeId) -> None:
         self.world.keep(gone)
 
@@ -585,6 +681,7 @@ class Traffic(RuleBasedStateMachine):
 
     @invariant()
     def nothing_is_computed_twice(self) -> None:
+        """… in one life of a stage: a copy of a first step may come to the next one."""
         assert all(times == 1 for times in self.world.computed.values())
 
     @invariant()

@@ -5,8 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesh.errors import ChildDiedError, InvokeError
-from mesh.ids import Epoch, ModelId, NodeId, PlanId, RequestKey
+from mesh.fleet.routes import Route, whole_route
+from mesh.ids import Epoch, ModelId, NodeId, PlanId, RequestKey, SessionKey
 from mesh.model.tensor import DataType, StageInterface, TensorSpec
+from mesh.pipeline.replica_choice import Turns
 from mesh.pipeline.stage import (
     QUEUE_LIMIT,
     Parcel,
@@ -15,15 +17,17 @@ from mesh.pipeline.stage import (
     accept,
     forward,
     is_late,
+    next_receivers,
     refuse,
 )
+from mesh.testing.documents import sample_stage
 from mesh.wire import frame as frames
 from mesh.wire import refusal
-from mesh.wire.documents import Plan, PlanPhase, PlanStage
-from mesh.wire.frame import Frame, FrameKind, FrameTensor, StageTime
+from mesh.wire.documents import Plan, PlanPhase
+from mesh.wire.frame import Frame, FrameKind, FrameTensor, SessionStep, StageTime
 from mesh.wire.topics import Lane
 
-A, B, GATEWAY = NodeId("a" * 16), NodeId("b" * 16), NodeId("9" * 16)
+A, B, C, D, GATEWAY = (NodeId(digit * 16) for digit in "abcd9")
 
 
 def spec(index: int, size: int) -> TensorSpec:
@@ -38,8 +42,8 @@ PLAN = Plan(
     model_id=ModelId("0" * 64),
     phase=PlanPhase.LIVE,
     stages=(
-        PlanStage(node_id=A, start=0, stop=4, compute_s=0.1, transfer_s=0.0),
-        PlanStage(node_id=B, start=4, stop=9, compute_s=0.1, transfer_s=0.0),
+        sample_stage(A, start=0, stop=4, compute_s=0.1, transfer_s=0.0),
+        sample_stage(B, start=4, stop=9, compute_s=0.1, transfer_s=0.0),
     ),
     bottleneck_s=0.1,
     bottleneck="",
@@ -102,7 +106,7 @@ def code_of(outcome: Work | Parcel) -> str:
 def test_a_request_goes_through_both_stages() -> None:
     work = taken(FIRST, REQUEST)
     assert work.inputs == (b"iiii",)
-    parcel = forward(work, (b"hhh",), compute_s=0.25, now_s=11.0)
+    parcel = forward(work, (b"hhh",), compute_s=0.25, now_s=11.0, receivers=(B,))
     assert (parcel.node_id, parcel.lane) == (B, Lane.STAGE)
     onward = parcel.frame
     assert (onward.kind, onward.stage) == (FrameKind.ACTIVATION, 1)
@@ -112,7 +116,7 @@ def test_a_request_goes_through_both_stages() -> None:
 
     work = taken(LAST, onward)
     assert work.inputs == (b"hhh", b"mm")
-    parcel = forward(work, (b"s",), compute_s=0.5, now_s=10.5)
+    parcel = forward(work, (b"s",), compute_s=0.5, now_s=10.5, receivers=(B,))
     assert (parcel.node_id, parcel.lane) == (GATEWAY, Lane.RESULT)
     result = parcel.frame
     assert (result.kind, result.stage) == (FrameKind.RESULT, 1)
@@ -120,9 +124,57 @@ def test_a_request_goes_through_both_stages() -> None:
     assert [timing.stage for timing in result.timings] == [0, 1]
 
 
+def test_each_replica_signs_its_time() -> None:
+    second = replace(LAST, replica=1)
+    result = forward(
+        taken(second, onward_of(REQUEST)), (b"s",), compute_s=0.5, now_s=10.5, receivers=()
+    ).frame
+    assert [(time.stage, time.replica) for time in result.timings] == [(0, 0), (1, 1)]
+
+
+def onward_of(frame: Frame) -> Frame:
+    """The frame behind the first stage."""
+    work = taken(FIRST, frame)
+    return forward(work, (b"hhh",), compute_s=0.25, now_s=11.0, receivers=(B,)).frame
+
+
+WIDE = replace(PLAN, stages=(PLAN.stages[0], sample_stage(B, C, D, start=4, stop=9)))
+
+
+def receivers_of(frame: Frame, usable: set[NodeId], turns: Turns[NodeId]) -> tuple[NodeId, ...]:
+    route = Route(plan=WIDE, usable=(frozenset({A}), frozenset(usable)))
+    return next_receivers(replace(FIRST, plan=WIDE), frame, route, turns)
+
+
+def test_the_next_stages_replicas_take_turns_and_each_names_the_others() -> None:
+    turns: Turns[NodeId] = Turns()
+    chosen = [receivers_of(REQUEST, {B, C, D}, turns) for _ in range(3)]
+    assert sorted(one[0] for one in chosen) == [B, C, D]
+    assert all(set(one) == {B, C, D} and len(one) == 3 for one in chosen)
+
+
+def test_a_replica_that_cannot_take_it_is_passed_by() -> None:
+    turns: Turns[NodeId] = Turns()
+    assert {receivers_of(REQUEST, {B, D}, turns)[0] for _ in range(4)} == {B, D}
+    assert receivers_of(replace(REQUEST, way=2), {C, D}, turns)[0] == C
+    assert receivers_of(replace(REQUEST, way=2), {B}, turns) == (B,)
+
+
+def test_a_step_goes_where_its_way_leads_or_nowhere() -> None:
+    turns: Turns[NodeId] = Turns()
+    key = SessionKey(b"s" * 16)
+    for way, node_id in ((1, B), (2, C), (3, D), (4, B)):
+        step = replace(REQUEST, kind=FrameKind.STEP, step=SessionStep(key=key, number=0), way=way)
+        assert receivers_of(step, {B}, turns) == (node_id,)
+
+
+def test_nobody_receives_what_the_last_stage_makes() -> None:
+    assert next_receivers(LAST, REQUEST, whole_route(PLAN), Turns()) == ()
+
+
 def test_what_names_the_request_stays_the_same_all_the_way() -> None:
     for frame in (
-        forward(taken(FIRST, REQUEST), (b"hhh",), compute_s=0.0, now_s=10.0).frame,
+        forward(taken(FIRST, REQUEST), (b"hhh",), compute_s=0.0, now_s=10.0, receivers=(B,)).frame,
         refuse(REQUEST, InvokeError("wrong")).frame,
     ):
         for field in ("request_key", "sender", "plan_id", "epoch", "attempt"):
@@ -156,13 +208,17 @@ def test_missing_tensors_and_wrong_sizes_are_refused(tensors: tuple[FrameTensor,
 
 def test_tensors_that_nobody_asked_for_go_no_further() -> None:
     frame = replace(REQUEST, tensors=(*REQUEST.tensors, FrameTensor(index=77, data=b"?" * 99)))
-    onward = forward(taken(FIRST, frame), (b"hhh",), compute_s=0.0, now_s=10.0).frame
+    onward = forward(
+        taken(FIRST, frame), (b"hhh",), compute_s=0.0, now_s=10.0, receivers=(B,)
+    ).frame
     assert [one.index for one in onward.tensors] == [MASK.index, HIDDEN.index]
 
 
 def test_a_tensor_that_the_stage_makes_replaces_what_came_under_its_name() -> None:
     frame = replace(REQUEST, tensors=(*REQUEST.tensors, tensor(HIDDEN, b"?")))
-    onward = forward(taken(FIRST, frame), (b"hhh",), compute_s=0.0, now_s=10.0).frame
+    onward = forward(
+        taken(FIRST, frame), (b"hhh",), compute_s=0.0, now_s=10.0, receivers=(B,)
+    ).frame
     assert onward.tensors[-1] == tensor(HIDDEN, b"h")
 
 
@@ -199,7 +255,7 @@ def test_times_add_up_and_are_never_negative(
     compute_s: float, elapsed_s: float, time_left_s: float
 ) -> None:
     work = taken(FIRST, replace(REQUEST, time_left_s=time_left_s), now_s=0.0)
-    onward = forward(work, (b"hhh",), compute_s=compute_s, now_s=elapsed_s).frame
+    onward = forward(work, (b"hhh",), compute_s=compute_s, now_s=elapsed_s, receivers=(B,)).frame
     assert onward.time_left_s == max(0.0, time_left_s - elapsed_s)
     (timing,) = onward.timings
     assert timing.queue_s >= 0

@@ -95,7 +95,7 @@ def serving(
     ):
         mesh.start_all(("node-1", "node-2"))
         model = mesh.serve(file, "residual", split=2, image=SIGNED_IMAGE)
-        nodes = tuple(stage.node_name for stage in model.stages)
+        nodes = tuple(stage.node_name for stage in model.replicas)
         yield Serving(mesh=mesh, file=file, whole=whole, image=SIGNED_IMAGE, nodes=nodes)
 
 

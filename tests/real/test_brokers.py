@@ -73,7 +73,7 @@ def test_embedded_broker(tmp_path: Path, file: Path, whole: Any, measured: Any) 
     with _mesh(tmp_path, measured, "--broker", "embedded") as mesh:
         mesh.start_all(("node-1", "node-2"))
         model = mesh.serve(file, "residual", split=2)
-        assert {stage.node_name for stage in model.stages} == {"node-1", "node-2"}
+        assert {stage.node_name for stage in model.replicas} == {"node-1", "node-2"}
         for node in ("node-1", "node-2"):
             inputs, url = whole.draw(2), mesh.nodes[node].broker_url
             raw = inputs["image"].tobytes()
@@ -113,7 +113,7 @@ def test_shared_broker(
         mesh.start_all(names)
         _await_everywhere(mesh, 3, _sees(3), "three nodes to see each other")
         model = mesh.serve(file, "residual", split=3)
-        assert {stage.node_name for stage in model.stages} == set(names)
+        assert {stage.node_name for stage in model.replicas} == set(names)
         _await_everywhere(mesh, 3, _serves, "three nodes to serve")
         drawn = {str(number): whole.draw(number) for number in range(REQUESTS)}
         sound = drawn["0"]["image"].tobytes()
@@ -149,8 +149,8 @@ def _serves(status: StatusReply) -> bool:
 
 
 def _check_after_a_loss(mesh: LocalMesh, model: ModelStatus, whole: Any) -> None:
-    mesh.kill(model.stages[1].node_name)
-    survivor = model.stages[0].node_name
+    mesh.kill(model.replicas[1].node_name)
+    survivor = model.replicas[0].node_name
     _await_everywhere(mesh, 2, _sees(2), "the loss to be seen")
     _await_everywhere(mesh, 2, _serves, "the two others to serve")
     with mesh.client(survivor) as client:
@@ -172,6 +172,6 @@ def test_seeds_alone(tmp_path: Path, file: Path, whole: Any, measured: Any) -> N
         for node in mesh.nodes:
             _await_nodes(mesh, node, 3)
         model = mesh.serve(file, "residual", split=3)
-        assert {stage.node_name for stage in model.stages} == set(mesh.nodes)
+        assert {stage.node_name for stage in model.replicas} == set(mesh.nodes)
         for node in mesh.nodes:
             _check_client(mesh, node, whole)

@@ -109,7 +109,7 @@ def pipeline(
     with LocalMesh(folder, options=measured, measure_each=True) as mesh:
         mesh.start_all(("node-1", "node-2", "node-3"))
         model = mesh.serve(file, "residual", split=3)
-        names = tuple(stage.node_name for stage in model.stages)
+        names = tuple(stage.node_name for stage in model.replicas)
         yield Pipeline(mesh=mesh, names=names, inputs=inputs, outputs=outputs)
 
 

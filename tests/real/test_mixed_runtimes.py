@@ -14,7 +14,8 @@ from mesh.model.limits import Limits
 from mesh.model.schema import OPERATOR_NAMES
 from mesh.testing.local_mesh import LocalMesh
 from mesh.testing.models import residual_cnn
-from mesh.wire.control import PlanReply, PlanRequest, Verb
+from mesh.wire.control import Verb
+from mesh.wire.planned import PlanReply, PlanRequest
 
 TFLITE = Path(__file__).parents[2] / ".venvs" / "tflite" / "bin" / "python"
 
@@ -53,8 +54,8 @@ def test_a_stage_goes_only_where_its_runtime_can_load_it(
     mixed: LocalMesh, newer_model: Path, whole_model: Callable[[Path], Any]
 ) -> None:
     served = mixed.serve(newer_model, "newer", split=2)
-    assert served.stages[-1].node_name == "new"
-    assert {stage.node_name for stage in served.stages} == {"new", "old"}
+    assert served.replicas[-1].node_name == "new"
+    assert {stage.node_name for stage in served.replicas} == {"new", "old"}
     whole = whole_model(newer_model)
     inputs = whole.draw(3)
     with mixed.client("old") as client:

@@ -63,7 +63,7 @@ class Asker:
 def _victim(status: StatusReply, model: ModelStatus, kind: str) -> str:
     """A node that runs a stage and is not the one asked: the coordinator, or another."""
     roles = {node.node_id: node for node in status.nodes}
-    stages = [roles[stage.node_id] for stage in model.stages if stage.node_id != status.asked]
+    stages = [roles[stage.node_id] for stage in model.replicas if stage.node_id != status.asked]
     wanted = [node.name for node in stages if node.is_coordinator == (kind == "coordinator")]
     return wanted[0] if wanted else stages[0].name
 
@@ -129,7 +129,7 @@ def test_a_node_that_comes_back_serves_again(
             client, _three_stages, timeout_s=60, what="the plan to use all three nodes again"
         )
         answer = client.infer("residual", inputs)
-    assert {stage.node_name for stage in model.stages} == {"node-1", "node-2", "node-3"}
+    assert {stage.node_name for stage in model.replicas} == {"node-1", "node-2", "node-3"}
     assert all(
         np.array_equal(array.tobytes(), whole.answer(inputs)[name])
         for name, array in answer.outputs.items()

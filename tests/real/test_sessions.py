@@ -141,7 +141,7 @@ def test_a_lost_node_is_an_error_and_a_new_session_works(
     with LocalMesh(tmp_path / "mesh", options=measured) as mesh:
         mesh.start_all(("node-1", "node-2", "node-3"))
         model = mesh.serve(file, name, split=2)
-        asked, victim = model.stages[0].node_name, model.stages[-1].node_name
+        asked, victim = model.replicas[0].node_name, model.replicas[-1].node_name
         with mesh.client(asked) as client:
             session = client.session(name)
             whole.restart()

@@ -6,6 +6,7 @@ import pytest
 from mesh.errors import RemoteError, UsageError
 from mesh.ids import ModelId, NodeId
 from mesh.model.tensor import DataType, TensorSpec
+from mesh.planning.wishes import Wishes
 from mesh.store import manifest
 from mesh.store.manifest import (
     ChannelOrder,
@@ -26,7 +27,7 @@ FULL = ModelManifest(
     outputs=(TensorSpec(index=7, name="y", data_type=DataType.INT8, shape=(1, 2)),),
     revision=3,
     writer=NodeId("0123456789abcdef"),
-    min_stages=2,
+    wishes=Wishes(min_stages=2, must=(NodeId("0123456789abcdef"),)),
     image=ImageOptions(
         scale=2 / 255, offset=-1, mode=ResizeMode.LETTERBOX, channels=ChannelOrder.BGR
     ),
@@ -45,7 +46,7 @@ def test_a_manifest_survives() -> None:
 
 def test_optional_fields_may_be_missing() -> None:
     raw = json.loads(manifest.encode(FULL))
-    for name in ("image", "labels", "golden", "deleted", "min_stages"):
+    for name in ("image", "labels", "golden", "deleted", "wishes"):
         del raw[name]
     decoded = manifest.decode(json.dumps(raw).encode())
     assert (decoded.image, decoded.labels, decoded.golden) == (None, (), None)
@@ -89,7 +90,8 @@ TENSOR = {"index": 0, "name": "x", "data_type": "FP32", "shape": [1]}
         {"revision": -1},
         {"revision": 1.5},
         {"writer": "me"},
-        {"min_stages": 0},
+        {"wishes": {"must": ["node-1"]}},
+        {"wishes": {"never": ["node-1"]}},
         {"labels": ["a\x1b[2J"]},
         {"labels": ["a" * 129]},
         {"labels": ["a"] * 8193},

@@ -5,12 +5,12 @@ import pytest
 
 from mesh.errors import MeshError, RemoteError, UnknownModelError, UsageError
 from mesh.ids import ModelId, NodeId
+from mesh.planning.wishes import Wishes
 from mesh.wire import codec
 from mesh.wire.control import (
     MAX_CONTROL_BYTES,
     AddModelRequest,
     ImageWish,
-    PlanRequest,
     RemoveModelReply,
     RemoveModelRequest,
     StatusReply,
@@ -21,6 +21,7 @@ from mesh.wire.control import (
     encode_reply,
     reply_id_of,
 )
+from mesh.wire.planned import PlanRequest
 
 MODEL = ModelId("0" * 64)
 BODY = RemoveModelReply(name="tiny")
@@ -30,7 +31,7 @@ BODY = RemoveModelReply(name="tiny")
     "request_",
     [
         StatusRequest(id="7"),
-        PlanRequest(name="tiny", min_stages=2),
+        PlanRequest(name="tiny", wishes=Wishes(min_stages=2), without=("a",), helps=True),
         RemoveModelRequest(name="tiny"),
         AddModelRequest(
             model_id=MODEL,

@@ -8,18 +8,17 @@ from hypothesis import strategies as st
 
 from mesh.errors import RemoteError
 from mesh.ids import BootId, Epoch, ModelId, NodeId, PlanId
+from mesh.testing.documents import sample_stage
 from mesh.wire.codec import decode, encode, to_plain
 from mesh.wire.documents import (
     MAX_DOCUMENT_BYTES,
+    MAX_REPLICAS,
     Activity,
     Advert,
     BarredNode,
-    CapabilityDocument,
     GatewayStats,
     Heartbeat,
     HoldingsDocument,
-    Link,
-    LinksDocument,
     NodeState,
     Peer,
     PeersDocument,
@@ -28,13 +27,13 @@ from mesh.wire.documents import (
     PlanProblem,
     PlansDocument,
     PlanStage,
-    RefusedLayers,
     StagesDocument,
     StageState,
     StageStatus,
 )
+from mesh.wire.measured import CapabilityDocument, Link, LinksDocument, RefusedLayers
 
-NODE = NodeId("0" * 16)
+NODE, OTHER, THIRD = (NodeId(digit * 16) for digit in "012")
 MODEL = ModelId("0" * 64)
 
 ADVERT = Advert(
@@ -68,7 +67,7 @@ CAPABILITY = CapabilityDocument(
 REFUSED = RefusedLayers(start=3, stop=9, reason="tflite 2.14.0 lacks GATHER_ND version 5")
 LIMITED = replace(CAPABILITY, layer_s=(0.1, None), refused=(REFUSED,))
 LINK = Link(peer=NODE, goodput_bytes_per_s=1e8, message_s=1e-3)
-STAGE = PlanStage(node_id=NODE, start=0, stop=3, compute_s=0.1, transfer_s=0.0)
+STAGE = sample_stage(NODE, start=0, stop=3, compute_s=0.1, transfer_s=0.0)
 PLAN = Plan(
     plan_id=PlanId("0" * 16),
     epoch=Epoch(1),
@@ -104,6 +103,14 @@ HEARTBEAT = Heartbeat(
 STATUS = StageStatus(
     plan_id=PLAN.plan_id, epoch=Epoch(1), model_id=MODEL, stage=0, state=StageState.READY
 )
+MEASURED = replace(STATUS, measured_compute_s=0.02)
+REPLICATED = replace(
+    PLAN,
+    stages=(sample_stage(NODE, OTHER, start=0, stop=3), sample_stage(THIRD, start=3, stop=4)),
+    optimal=False,
+    gap=0.04,
+    reason="node-2 became 2.9 times slower",
+)
 DOCUMENTS: list[Any] = [
     ADVERT,
     CAPABILITY,
@@ -112,10 +119,12 @@ DOCUMENTS: list[Any] = [
     PeersDocument(peers=(Peer(node_id=NODE, broker_url="mqtt://a:1"),)),
     HoldingsDocument(held=(MODEL,)),
     LinksDocument(links=(LINK,)),
-    StagesDocument(stages=(STATUS, replace(STATUS, state=StageState.FAILED, error="why"))),
+    StagesDocument(
+        stages=(STATUS, MEASURED, replace(STATUS, state=StageState.FAILED, error="why"))
+    ),
     PlansDocument(
         lease_term=2,
-        plans=(PLAN,),
+        plans=(PLAN, REPLICATED),
         problems=(PlanProblem(model_id=MODEL, reason="none"),),
         barred=(BarredNode(model_id=MODEL, node_id=NODE, reason="it died"),),
     ),
@@ -194,14 +203,25 @@ def test_a_wrong_value_anywhere_gives_a_document_or_a_remote_error(
         (LINK, ("message_s",), 1e308),
         (LINK, ("goodput_bytes_per_s",), 1e-300),
         (LINK, ("goodput_bytes_per_s",), 1e300),
-        (PLAN, ("stages", 0, "compute_s"), 1e308),
+        (PLAN, ("stages", 0, "replicas", 0, "compute_s"), 1e308),
         (LINK, ("goodput_bytes_per_s",), 0.0),
         (LINK, ("message_s",), -1e-3),
         (PLAN, ("stages",), []),
         (PLAN, ("stages", 0, "start"), -1),
         (PLAN, ("stages", 0, "stop"), 0),
-        (PLAN, ("stages", 0, "compute_s"), -1.0),
-        (PLAN, ("stages", 0, "transfer_s"), -1.0),
+        (PLAN, ("stages", 0, "replicas", 0, "compute_s"), -1.0),
+        (PLAN, ("stages", 0, "replicas", 0, "transfer_s"), -1.0),
+        (PLAN, ("stages",), [to_plain(STAGE)] * 257),
+        (PLAN, ("stages", 0, "replicas"), []),
+        (PLAN, ("stages", 0, "replicas", 0, "share"), 0.0),
+        (PLAN, ("stages", 0, "replicas", 0, "share"), 0.9),
+        (PLAN, ("stages", 0, "replicas", 0, "share"), 1.1),
+        (PLAN, ("stages", 0, "replicas"), [to_plain(STAGE.replicas[0]) | {"share": 0.5}] * 2),
+        (PLAN, ("gap",), -0.1),
+        (PLAN, ("gap",), 1.1),
+        (PLAN, ("reason",), "x" * 513),
+        (MEASURED, ("measured_compute_s",), -1.0),
+        (MEASURED, ("measured_compute_s",), 1e308),
         (PLAN, ("bottleneck_s",), 0.0),
         (PLAN, ("latency_s",), -1.0),
         (PLAN, ("epoch",), -1),
@@ -230,3 +250,23 @@ def test_warnings_are_few_and_short(warnings: tuple[str, ...]) -> None:
     raw = json.dumps(to_plain(beat) | {"warnings": warnings}).encode()
     with pytest.raises(RemoteError, match="warning"):
         decode(Heartbeat, raw, max_bytes=MAX_DOCUMENT_BYTES)
+
+
+def test_a_stage_is_as_slow_as_its_slowest_replica() -> None:
+    fast, slow = sample_stage(NODE, OTHER, start=0, stop=3).replicas
+    slow = replace(slow, compute_s=0.3, transfer_s=0.1)
+    stage = PlanStage(start=0, stop=3, replicas=(fast, slow))
+    assert (stage.compute_s, stage.transfer_s) == (0.3, 0.1)
+    assert stage.replica_on(OTHER) == slow
+    assert stage.replica_on(THIRD) is None
+
+
+def test_a_plan_names_its_nodes_in_order() -> None:
+    assert REPLICATED.node_ids == (NODE, OTHER, THIRD)
+
+
+def test_shares_of_any_number_of_replicas_come_to_1() -> None:
+    many = [NodeId(f"{i:016x}") for i in range(MAX_REPLICAS)]
+    assert len(sample_stage(*many, start=0, stop=1).replicas) == MAX_REPLICAS
+    with pytest.raises(ValueError, match="1 to 64 replicas"):
+        sample_stage(*many, NodeId("f" * 16), start=0, stop=1)

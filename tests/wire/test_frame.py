@@ -30,9 +30,12 @@ HEX = "0123456789abcdef"
 
 ids = st.text(HEX, min_size=16, max_size=16)
 micros = st.integers(0, 2**32 - 1).map(lambda us: us / 1e6)
-stage_numbers = st.integers(0, 2**16 - 1)
+stage_numbers = st.integers(0, 2**8 - 1)
 timings = st.lists(
-    st.builds(StageTime, stage=stage_numbers, queue_s=micros, compute_s=micros), max_size=4
+    st.builds(
+        StageTime, stage=stage_numbers, replica=stage_numbers, queue_s=micros, compute_s=micros
+    ),
+    max_size=4,
 ).map(tuple)
 tensors = st.lists(
     st.builds(FrameTensor, index=st.integers(0, 2**32 - 1), data=st.binary(max_size=130)),
@@ -59,6 +62,7 @@ def frames(draw: st.DrawFn) -> Frame:
         plan_id=PlanId(draw(ids)),
         epoch=Epoch(draw(st.integers(0, 2**64 - 1))),
         stage=draw(stage_numbers),
+        way=draw(stage_numbers),
         attempt=draw(st.integers(0, 255)),
         time_left_s=draw(st.floats(0, 86400, width=32)),
         timings=draw(timings),
