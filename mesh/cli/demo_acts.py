@@ -13,6 +13,7 @@ from mesh.demo.load import LoadReport, Question, run_load
 from mesh.demo.samples import Sample
 from mesh.demo.whole import WholeModel
 from mesh.errors import MeshError
+from mesh.planning.wishes import Wishes
 from mesh.runtime.golden import golden_inputs
 from mesh.store.http_client import upload
 from mesh.testing.local_mesh import LocalMesh, await_serving, await_status
@@ -52,7 +53,7 @@ def serve(mesh: LocalMesh, model: Path, sample: Sample, steps: Steps, session: S
     wish = AddModelRequest(
         model_id=model_id,
         name=MODEL_NAME,
-        min_stages=split,
+        wishes=Wishes(min_stages=split),
         image=ImageWish(scale=image.scale, offset=image.offset) if image else ImageWish(),
     )
     with mesh.client() as client:
@@ -157,8 +158,8 @@ def epoch_of(status: StatusReply) -> int:
 
 def victim_of(status: StatusReply) -> str:
     """The node of the last stage, unless it is the one that is asked."""
-    stages = reversed(find_model(status, MODEL_NAME).stages)
-    return next(stage.node_name for stage in stages if stage.node_id != status.asked)
+    replicas = reversed(find_model(status, MODEL_NAME).replicas)
+    return next(one.node_name for one in replicas if one.node_id != status.asked)
 
 
 @contextlib.contextmanager

@@ -18,6 +18,7 @@ from mesh.demo.samples import Sample, describe_answer, fetch_sample
 from mesh.demo.whole import WholeModel
 from mesh.errors import MeshError
 from mesh.testing.local_mesh import LocalMesh
+from mesh.wire.planned import PlanRequest
 
 CHECKS = 20
 OUTPUTS_ASKED = 2
@@ -110,10 +111,10 @@ class Story:
     def _show_plan(self) -> None:
         self._narrator.command(f"mesh plan {MODEL_NAME}")
         with self._mesh.client() as client:
-            plan = ask_plan(client, MODEL_NAME, timeout_s=PLANNING_TIMEOUT_S)
-            room_bytes = plan_view.rooms(ask_status(client, STATUS_TIMEOUT_S))
+            request = PlanRequest(name=MODEL_NAME)
+            plan = ask_plan(client, request, timeout_s=PLANNING_TIMEOUT_S)
         self._figures.predicted_requests_per_s = 1.0 / plan.chosen.bottleneck_s
-        self._narrator.show(plan_view.render(plan, room_bytes, self._narrator.canvas))
+        self._narrator.show(plan_view.render(plan, self._narrator.canvas))
 
     def _ask(self, photo: Path) -> None:
         self._narrator.head("Send the photo over MQTT, to each node in turn")

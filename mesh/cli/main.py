@@ -51,6 +51,9 @@ COMMANDS = (
     ),
     Entry(name="model", summary="add, list and remove models", module="mesh.cli.model"),
     Entry(name="plan", summary="explain who runs what, and why", module="mesh.cli.plan"),
+    Entry(name="drain", summary="leave a node empty, to take it away", module="mesh.cli.drain"),
+    Entry(name="undrain", summary="have a drained node used again", module="mesh.cli.undrain"),
+    Entry(name="profile", summary="show what this machine is and can", module="mesh.cli.profile"),
     Entry(
         name="demo", summary="show it all on this machine, with real nodes", module="mesh.cli.demo"
     ),

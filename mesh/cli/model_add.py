@@ -7,13 +7,12 @@ from pathlib import Path
 
 from mesh.cli import ask_lines, plan_view
 from mesh.cli.model_derive import Derivation, parse_shapes, parse_state
-from mesh.cli.model_file import Offer, Wishes, check_offer
+from mesh.cli.model_file import Given, Offer, check_offer
 from mesh.cli.model_wait import Awaited, wait_until_served
 from mesh.cli.options import (
     Parser,
     add_connection,
     add_json,
-    at_least_one,
     decimal,
     examples,
     existing_file,
@@ -23,21 +22,17 @@ from mesh.cli.plan import PLANNING_TIMEOUT_S, ask_plan
 from mesh.cli.session import Asker, Session, ask_status
 from mesh.cli.steps import Step, Steps, steps_for
 from mesh.cli.terminal import cleaned
+from mesh.cli.wish_options import add_wishes, wishes_of
 from mesh.config import load
 from mesh.errors import RemoteError, UsageError
 from mesh.ids import ModelId
 from mesh.model.limits import model_limits
+from mesh.planning.wishes import Wishes
 from mesh.store.disk import hash_file
 from mesh.store.manifest import ChannelOrder, ResizeMode
 from mesh.wire import codec
-from mesh.wire.control import (
-    AddModelReply,
-    AddModelRequest,
-    ImageWish,
-    PlanReply,
-    StatusReply,
-    Verb,
-)
+from mesh.wire.control import AddModelReply, AddModelRequest, ImageWish, StatusReply, Verb
+from mesh.wire.planned import PlanReply, PlanRequest
 
 CHECK_TIMEOUT_S = 150.0
 """The node reads the whole file and runs it once before it answers."""
@@ -54,19 +49,13 @@ def configure(parser: Parser) -> None:
         "mesh model add pose.tflite",
         "mesh model add mobilenet.tflite --name lens --image --labels labels.txt",
         "mesh model add detector.tflite --split 3      # at least three stages",
+        "mesh model add eyes.tflite --latency-bound 80ms --never pi-zero",
         "mesh model add pose-v2.tflite --name pose --replace",
         "mesh model add melody.tflite --input-shape audio=1,1280",
         "mesh model add gru.tflite --state h_in=h_out  # kept between requests",
     )
     parser.add_argument("file", metavar="FILE", type=existing_file, help="the .tflite file")
     parser.add_argument("--name", help="what clients call it (default: the file's name)")
-    parser.add_argument(
-        "--split",
-        type=at_least_one,
-        default=1,
-        metavar="N",
-        help="use at least N stages, also where one node would be faster",
-    )
     parser.add_argument("--replace", action="store_true", help="take over a name that is in use")
     parser.add_argument("--no-wait", action="store_true", help="return as soon as it is added")
     parser.add_argument(
@@ -76,6 +65,7 @@ def configure(parser: Parser) -> None:
         metavar="SECONDS",
         help="how long to wait until it is served (%(default)g)",
     )
+    add_wishes(parser)
     _add_shape_options(parser)
     _add_image_options(parser)
     add_json(parser)
@@ -131,11 +121,11 @@ def _add_image_options(parser: Parser) -> None:
 
 
 def run(args: argparse.Namespace, session: Session) -> int:
-    wishes = _wishes(args)
+    given = _given(args)
     with tempfile.TemporaryDirectory(prefix="edge-mesh-") as folder:
         offer = check_offer(
             args.file,
-            wishes,
+            given,
             folder=Path(folder),
             limits=model_limits(load({}, session.environment)),
         )
@@ -154,7 +144,6 @@ def _offer(args: argparse.Namespace, session: Session, offer: Offer) -> int:
         adding = _Adding(session, asker, steps, offer, timeout_s=where.timeout_s)
         added = adding.add(may_replace=args.replace)
         plan = None if args.no_wait else adding.await_plan(added, wait_s=args.wait)
-        room_bytes = plan_view.rooms(adding.status())
         url = asker.url
     if args.json:
         session.terminal.show_json(
@@ -165,7 +154,7 @@ def _offer(args: argparse.Namespace, session: Session, offer: Offer) -> int:
         )
         return 0
     if plan is not None:
-        session.terminal.show(plan_view.render(plan, room_bytes, session.terminal.canvas))
+        session.terminal.show(plan_view.render(plan, session.terminal.canvas))
     else:
         session.terminal.show(f"{offer.name} was added; `mesh status` shows when it is served")
     lines = ask_lines.ask_lines(
@@ -175,10 +164,10 @@ def _offer(args: argparse.Namespace, session: Session, offer: Offer) -> int:
     return 0
 
 
-def _wishes(args: argparse.Namespace) -> Wishes:
-    return Wishes(
+def _given(args: argparse.Namespace) -> Given:
+    return Given(
         name=args.name,
-        min_stages=args.split,
+        wishes=wishes_of(args) or Wishes(),
         image=_image_fields(args),
         labels_path=args.labels,
         derivation=Derivation(shapes=parse_shapes(args.input_shape), state=parse_state(args.state)),
@@ -222,7 +211,7 @@ class _Adding:
         request = AddModelRequest(
             model_id=model_id,
             name=self._offer.name,
-            min_stages=self._offer.min_stages,
+            wishes=self._offer.wishes,
             image=self._offer.image,
             labels=self._offer.labels,
             replace=may_replace,
@@ -233,14 +222,19 @@ class _Adding:
     def await_plan(self, added: AddModelReply, *, wait_s: float) -> PlanReply:
         """Wait until it is served and ask by which plan."""
         wait_until_served(
-            Awaited(name=added.name, model_id=added.model_id, min_stages=self._offer.min_stages),
+            Awaited(
+                name=added.name,
+                model_id=added.model_id,
+                min_stages=self._offer.wishes.min_stages,
+            ),
             ask=self.status,
             steps=self._steps,
             now_s=self._session.now_s,
             pause=self._session.pause,
             timeout_s=wait_s,
         )
-        return ask_plan(self._asker, added.name, timeout_s=PLANNING_TIMEOUT_S)
+        request = PlanRequest(name=added.name)
+        return ask_plan(self._asker, request, timeout_s=PLANNING_TIMEOUT_S)
 
     def _check_taken(self, status: StatusReply) -> None:
         """What the node would refuse too, but only after the upload."""

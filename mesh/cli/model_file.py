@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mesh.cli.labels import check_labels, read_labels
@@ -14,6 +14,7 @@ from mesh.model.metadata import Description, Normalisation, read_description
 from mesh.model.tensor import DataType, TensorSpec
 from mesh.pipeline.classes import has_classes
 from mesh.pipeline.image import image_input
+from mesh.planning.wishes import Wishes
 from mesh.store.manifest import check_model_name
 from mesh.wire.control import ImageWish
 
@@ -21,14 +22,14 @@ _FLOATS = frozenset({DataType.FP16, DataType.FP32, DataType.FP64})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wishes:
+class Given:
     """What the command line asks for; `image` holds the fields of an ImageWish that were given.
 
     None stands for: no word about pictures.
     """
 
     name: str | None = None
-    min_stages: int = 1
+    wishes: Wishes = field(default_factory=Wishes)
     image: Mapping[str, object] | None = None
     labels_path: Path | None = None
     derivation: Derivation = UNCHANGED
@@ -44,7 +45,7 @@ class Offer:
     path: Path
     name: str
     inputs: tuple[TensorSpec, ...]
-    min_stages: int
+    wishes: Wishes
     image: ImageWish | None
     labels: tuple[str, ...]
     notes: tuple[str, ...] = ()
@@ -55,28 +56,28 @@ class Offer:
         return _takes_pictures(self.inputs)
 
 
-def check_offer(path: Path, wishes: Wishes, *, folder: Path, limits: Limits) -> Offer:
+def check_offer(path: Path, given: Given, *, folder: Path, limits: Limits) -> Offer:
     """A changed file goes into `folder`.
 
     Raises: InvalidModelError, UnsupportedModelError, UsageError, and where shapes are to be worked
     out RuntimeFailureError, DeviceError.
     """
-    name = check_model_name(wishes.name if wishes.name is not None else _name_of(path))
-    given_labels = read_labels(wishes.labels_path) if wishes.labels_path is not None else None
+    name = check_model_name(given.name if given.name is not None else _name_of(path))
+    given_labels = read_labels(given.labels_path) if given.labels_path is not None else None
     try:
-        derived = derive(path, wishes.derivation, folder=folder, limits=limits)
+        derived = derive(path, given.derivation, folder=folder, limits=limits)
         model = read_model(derived.content, limits)
     except ModelError as error:
         raise type(error)(f"{path.name}: {error}") from error
-    _check_split(model, path, wishes.min_stages)
+    _check_wishes(model, path, given.wishes)
     description, reading = _describe(model, derived)
     labels, labelling = _labels(given_labels, description)
-    image, scaling = _image(path, model, wishes.image, description.normalisation)
+    image, scaling = _image(path, model, given.image, description.normalisation)
     return Offer(
         path=derived.path,
         name=name,
         inputs=model.inputs,
-        min_stages=wishes.min_stages,
+        wishes=given.wishes,
         image=image,
         labels=labels,
         notes=tuple(
@@ -170,7 +171,12 @@ def _takes_pictures(inputs: tuple[TensorSpec, ...]) -> bool:
     return True
 
 
-def _check_split(model: Model, path: Path, min_stages: int) -> None:
-    reason = uncuttable_reason(model) if min_stages > 1 else None
+def _check_wishes(model: Model, path: Path, wishes: Wishes) -> None:
+    if wishes.private_layers > len(model.layers):
+        raise UsageError(
+            f"{path.name} has {len(model.layers)} layers, fewer than the {wishes.private_layers} "
+            "that --private-prefix asks for: give a smaller number"
+        )
+    reason = uncuttable_reason(model) if wishes.min_stages > 1 else None
     if reason is not None:
         raise UnsupportedModelError(f"{path.name} cannot be split: {reason}")

@@ -98,6 +98,9 @@ def _add_network(parser: Parser) -> None:
 
 def _add_work(parser: Parser) -> None:
     group = parser.add_argument_group("work")
+    group.add_argument(
+        "--owner", metavar="NAME", help="whose node this is, for models with private layers"
+    )
     group.add_argument("--runtime", choices=("auto", "litert", "tflite"), help="default auto")
     group.add_argument(
         "--threads", type=not_negative, metavar="N", help="0: the best number, measured"

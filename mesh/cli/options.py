@@ -42,7 +42,7 @@ def examples(*lines: str) -> str:
     return "\n".join((_EXAMPLES, *(f"  {line}" for line in lines)))
 
 
-def add_json(parser: argparse.ArgumentParser) -> None:
+def add_json(parser: "argparse._ActionsContainer") -> None:
     parser.add_argument(
         "--json", action="store_true", help="print JSON for programs, one object a line"
     )

@@ -1,56 +1,162 @@
-"""`mesh plan`: asks a node what it would plan for a model now, and why."""
+"""`mesh plan`: asks a node what it would plan for a model now, and why; other questions go elsewhere."""
 
 import argparse
-import contextlib
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from threading import Timer
 
-from mesh.cli import plan_view
-from mesh.cli.options import Parser, add_connection, add_json, at_least_one, examples
-from mesh.cli.session import Asker, Session, ask_status
+from mesh.cli import plan_devices, plan_problem, plan_show
+from mesh.cli.options import Parser, add_connection, add_json, examples
+from mesh.cli.session import Asker, Session
+from mesh.cli.steps import Step, steps_for
 from mesh.cli.terminal import cleaned
-from mesh.wire import codec
-from mesh.wire.control import PlanReply, PlanRequest, Verb
+from mesh.cli.wish_options import add_wishes, wishes_of
+from mesh.errors import UsageError
+from mesh.wire.control import Verb
+from mesh.wire.planned import PlanReply, PlanRequest
 
-PLANNING_TIMEOUT_S = 30.0
+PLANNING_TIMEOUT_S = 300.0
+"""What seconds of a desktop's work may take on the smallest of boards."""
+PATIENCE_S = 1.0
+"""After so long it is said that something is under way."""
 
 
 def configure(parser: Parser) -> None:
-    parser.usage = "mesh plan NAME [options]"
+    parser.usage = "mesh plan MODEL [options]\n       mesh plan FILE --devices LIST [options]\n       mesh plan --problem FILE [options]"
     parser.description = (
-        "Explain a model's plan: which node runs which layers, what each stage costs, "
-        "what sets the pace, how a single node and the best pipeline compare, and why "
-        "other nodes are left out. Changes nothing."
+        "Say a model's plan: which nodes run which layers, what sets the pace, and what to expect. "
+        "With --explain also how the best single node, replicas and pipeline compare, what would "
+        "help most, who is left out and why, and what was measured. Changes nothing."
     )
     parser.epilog = examples(
-        "mesh plan pose",
-        "mesh plan pose --split 2          # what if it had at least two stages?",
+        "mesh plan pose --explain",
+        "mesh plan pose --without pi4-hall     # what if that node went?",
+        "mesh plan pose --add pi5:2            # what if there were two more of these?",
+        "mesh plan pose --split 2 --latency-bound 80ms",
+        "mesh plan pose --pareto               # sooner answers, or more of them",
+        "mesh plan pose --svg pose.svg         # requests flowing through the stages",
         "mesh plan pose --json | jq .verdict",
+        "mesh plan pose.tflite --devices pi4:2,pi5 --link 940mbit",
+        "mesh plan --problem problem.json      # as --dump-problem wrote it",
     )
-    parser.add_argument("name", metavar="NAME", help="the model's name")
     parser.add_argument(
-        "--split",
-        type=at_least_one,
-        metavar="N",
-        help="plan at least N stages instead of what the model was added with",
+        "model", metavar="MODEL", nargs="?", help="the model's name; a .tflite file with --devices"
     )
-    add_json(parser)
+    _add_what_is_shown(parser)
+    _add_suppositions(parser)
+    add_wishes(parser)
+    plan_devices.configure(parser)
+    plan_problem.configure(parser)
     add_connection(parser, timeout_s=PLANNING_TIMEOUT_S)
 
 
+def _add_what_is_shown(parser: Parser) -> None:
+    group = parser.add_argument_group("what is shown")
+    group.add_argument("--explain", action="store_true", help="everything, with reasons")
+    group.add_argument(
+        "--pareto",
+        action="store_true",
+        help="the best plans between the soonest answers and the most requests",
+    )
+    add_json(group)
+    group.add_argument(
+        "--svg",
+        type=Path,
+        metavar="FILE",
+        help="also draw requests flowing through the plan into this file",
+    )
+    group.add_argument(
+        "--dump-problem",
+        type=Path,
+        metavar="FILE",
+        help="also write every measured fact behind the plan into this file",
+    )
+
+
+def _add_suppositions(parser: Parser) -> None:
+    group = parser.add_argument_group(
+        "what if", "The plan for other nodes than there are; it never goes live."
+    )
+    group.add_argument(
+        "--without",
+        action="append",
+        default=[],
+        metavar="NODE",
+        help="leave this node out, by name or id; repeatable",
+    )
+    group.add_argument(
+        "--add",
+        action="append",
+        default=[],
+        metavar="BOARD[:N]",
+        help="suppose N more of this board, as pi5, pi5:2 or pi5@8gb; repeatable",
+    )
+
+
 def run(args: argparse.Namespace, session: Session) -> int:
+    if args.problem is not None:
+        _refuse(args, "--problem", ("model", "devices", "link", "link_latency", "without", "add"))
+        return plan_problem.run(args, session)
+    if args.devices is not None:
+        _refuse(args, "--devices", ("without", "add", "private_prefix"))
+        return plan_devices.run(args, session)
+    for name in ("link", "link_latency"):
+        if getattr(args, name) is not None:
+            raise UsageError(f"{_word(name)} says how --devices are linked: add --devices")
+    if args.model is None:
+        raise UsageError("which model? `mesh model ls` shows those that there are")
+    return _ask(args, session)
+
+
+def _refuse(args: argparse.Namespace, option: str, names: Iterable[str]) -> None:
+    """Words that mean nothing beside an option are an error, not overlooked. Raises: UsageError."""
+    for name in names:
+        if getattr(args, name):
+            raise UsageError(f"{option} and {_word(name)} exclude each other: leave one out")
+
+
+def _word(name: str) -> str:
+    return "MODEL" if name == "model" else f"--{name.replace('_', '-')}"
+
+
+def _ask(args: argparse.Namespace, session: Session) -> int:
+    request = request_of(args)
     where = session.whereabouts(args)
-    with contextlib.closing(session.connect(where)) as asker:
-        plan = ask_plan(asker, args.name, min_stages=args.split, timeout_s=where.timeout_s)
-        if args.json:
-            session.terminal.show_json(**codec.to_plain(plan))
-            return 0
-        room_bytes = plan_view.rooms(ask_status(asker, where.timeout_s))
-    session.terminal.show(plan_view.render(plan, room_bytes, session.terminal.canvas))
-    return 0
+    with closing(session.connect(where)) as asker, patient(session, quiet=args.json):
+        reply = ask_plan(asker, request, timeout_s=where.timeout_s)
+    return plan_show.show(reply, args, session)
 
 
-def ask_plan(
-    asker: Asker, name: str, *, min_stages: int | None = None, timeout_s: float
-) -> PlanReply:
+def request_of(args: argparse.Namespace) -> PlanRequest:
+    """What the words ask a node for. Raises: UsageError."""
+    try:
+        return PlanRequest(
+            name=args.model,
+            wishes=wishes_of(args),
+            without=tuple(args.without),
+            add=tuple(args.add),
+            helps=args.explain or args.json,
+            front=args.pareto,
+            dump_problem=args.dump_problem is not None,
+        )
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
+def ask_plan(asker: Asker, request: PlanRequest, *, timeout_s: float) -> PlanReply:
     """The plan and what it was weighed against, fit to be shown."""
-    request = PlanRequest(name=name, min_stages=min_stages)
     return cleaned(asker.ask(Verb.PLAN, request, PlanReply, timeout_s=timeout_s))
+
+
+@contextmanager
+def patient(session: Session, *, quiet: bool) -> Iterator[None]:
+    """Say that plans are being weighed, should it take long."""
+    with closing(steps_for(session.terminal, quiet=quiet)) as steps:
+        told = Timer(PATIENCE_S, lambda: steps.show([Step(label="weighing plans")]))
+        told.daemon = True
+        told.start()
+        try:
+            yield
+        finally:
+            told.cancel()

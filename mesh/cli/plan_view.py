@@ -1,151 +1,193 @@
-"""Renders a plan: its stages, its rivals, who is left out and why; pure."""
+"""Renders a plan as text: in short, or explained against its rivals and what was measured; pure."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 
 from rich.console import RenderableType
 from rich.text import Text
 
-from mesh.cli import figures
-from mesh.cli.canvas import (
-    FAINT,
-    GOOD,
-    HEADING,
-    WARNING,
-    Canvas,
-    Cell,
-    Column,
-    labelled,
-    paragraph,
-    table,
+from mesh.cli import figures, plan_options, plan_stages
+from mesh.cli.canvas import FAINT, HEADING, Canvas, Cell, Column, labelled, paragraph, table
+from mesh.wire.planned import LeftOut, LivePlan, PlanReply
+
+_MEASURED = (
+    Column(title="PREDICTED AGAINST MEASURED", flexible=True),
+    Column(title="PREDICTED", is_number=True),
+    Column(title="MEASURED", is_number=True),
+    Column(title=""),
 )
-from mesh.ids import NodeId
-from mesh.wire.control import LeftOut, PlannedPart, PlanOption, PlanReply, StatusReply
-
-_STAGES = (
-    Column(title="STAGE", is_number=True),
-    Column(title="NODE", flexible=True),
-    Column(title="LAYERS", is_number=True),
-    Column(title="COMPUTE", is_number=True),
-    Column(title="WAY IN", is_number=True),
-    Column(title="MEMORY", is_number=True),
-    Column(title="OF FREE"),
-)
-_RIVALS = (
-    Column(title="* chosen"),
-    Column(title="NODES", wraps=True),
-    Column(title="REQUESTS/S", is_number=True),
-    Column(title="ANSWERS IN", is_number=True),
-    Column(title="BOTTLENECK", wraps=True),
-)
-_BAR_CELLS = 10
 
 
-def rooms(status: StatusReply) -> dict[NodeId, int]:
-    """What each node could give to stages: what is free and what stages have already."""
-    return {
-        node.node_id: node.memory_available_bytes + node.stages_resident_bytes
-        for node in status.nodes
-        if node.memory_available_bytes is not None
-    }
+def render(plan: PlanReply, canvas: Canvas) -> str:
+    """In short: who runs what, and what to expect of it."""
+    return canvas.draw(_short(plan, canvas))
 
 
-def render(plan: PlanReply, room_bytes: Mapping[NodeId, int], canvas: Canvas) -> str:
-    """`room_bytes` as `rooms` gives it; nodes may be missing there."""
-    return canvas.draw(_parts(plan, room_bytes, canvas))
+def render_explained(plan: PlanReply, canvas: Canvas) -> str:
+    """Everything that there is to say."""
+    return canvas.draw(_explained(plan, canvas))
 
 
-def _parts(
-    plan: PlanReply, room_bytes: Mapping[NodeId, int], canvas: Canvas
-) -> Iterator[RenderableType]:
-    nodes = len({part.node_id for part in plan.chosen.stages})
-    layers = figures.count(plan.operators, "layer")
-    yield Text.assemble(
-        (plan.name, HEADING),
-        (f"  {layers} in {figures.count(len(plan.chosen.stages), 'stage')}", ""),
-        (f" on {figures.count(nodes, 'node')}", ""),
+def render_front(plan: PlanReply, canvas: Canvas) -> str:
+    """The plans between the soonest answers and the most requests."""
+    return canvas.draw(
+        [
+            Text.assemble((plan.name, HEADING), "  sooner answers, or more of them"),
+            Text(),
+            plan_options.front(plan.front, canvas),
+        ]
     )
-    rows = (_stage_row(i, part, room_bytes, canvas) for i, part in enumerate(plan.chosen.stages))
-    yield table(_STAGES, rows, indent=2)
-    yield labelled(_figures(plan), indent=2)
-    yield Text()
-    yield table(_RIVALS, (_rival(plan, option) for option in _options(plan)), indent=2)
-    if plan.left_out:
-        yield Text()
-        yield Text("  left out", style=FAINT)
-        yield labelled(_left_out(plan.left_out), indent=4, label_style="")
-    if plan.limited:
-        yield Text()
-        yield Text("  cannot run every layer", style=FAINT)
-        yield labelled(_left_out(plan.limited), indent=4, label_style="")
+
+
+def _short(plan: PlanReply, canvas: Canvas) -> Iterator[RenderableType]:
+    yield _heading(plan)
+    yield plan_stages.stages(plan, canvas)
+    yield labelled([*_figures(plan), *_who_is_left_out(plan)], indent=3)
+    yield from _supposed(plan)
     yield Text()
     yield paragraph(_sentence(plan.verdict), style=HEADING)
 
 
-def _stage_row(
-    i: int, part: PlannedPart, room_bytes: Mapping[NodeId, int], canvas: Canvas
-) -> tuple[Cell, ...]:
-    room = room_bytes.get(part.node_id)
-    return (
-        str(i + 1),
-        part.node_name,
-        figures.layers(part.start, part.stop),
-        figures.milliseconds(part.compute_s),
-        figures.milliseconds(part.transfer_s),
-        figures.mebibytes(part.memory_bytes),
-        _memory(part.memory_bytes, room, canvas) if room else figures.MISSING,
+def _explained(plan: PlanReply, canvas: Canvas) -> Iterator[RenderableType]:
+    yield _heading(plan)
+    yield plan_stages.stages_with_bars(plan, canvas)
+    yield paragraph(_legend(plan), indent=3, style=FAINT)
+    yield Text()
+    yield labelled(_figures(plan), indent=3)
+    yield Text()
+    yield from plan_options.rivals(plan, canvas)
+    if plan.helps:
+        yield Text()
+        yield plan_options.helps(plan)
+    for note in plan.notes:
+        yield paragraph(note, indent=3, style=FAINT)
+    if measured := _measurements(plan):
+        yield Text()
+        yield table(_MEASURED, measured, indent=3)
+    yield from _nodes("left out", plan.left_out)
+    yield from _nodes("cannot run every layer", plan.limited)
+    yield from _supposed(plan)
+    yield Text()
+    yield paragraph(_sentence(plan.verdict), style=HEADING)
+
+
+def _supposed(plan: PlanReply) -> Iterator[RenderableType]:
+    """What nobody measured, a sentence a line."""
+    if plan.supposed:
+        yield Text()
+        yield Text("   supposed", style=FAINT)
+    for sentence in plan.supposed:
+        yield paragraph(sentence, indent=5)
+
+
+def _heading(plan: PlanReply) -> Text:
+    nodes = {node.node_id for stage in plan.chosen.stages for node in stage.replicas}
+    return Text.assemble(
+        (plan.name, HEADING),
+        f"  {figures.count(plan.operators, 'layer')}",
+        f" in {figures.count(len(plan.chosen.stages), 'stage')}",
+        f" on {figures.count(len(nodes), 'node')}",
     )
 
 
-def _memory(needed_bytes: int, room_bytes: int, canvas: Canvas) -> Text:
-    share = needed_bytes / room_bytes
-    style = GOOD if share < 0.75 else WARNING
-    return Text.assemble(canvas.bar(share, _BAR_CELLS, style), f" {share:4.0%}")
+def _legend(plan: PlanReply) -> str:
+    rate = figures.per_second(plan.chosen.bottleneck_s)
+    pace = f" at {figures.rate(rate)}" if rate else ""
+    return f"bars: how busy each is{pace}, and how much of the memory that a node may give"
 
 
 def _figures(plan: PlanReply) -> Iterator[tuple[str, Cell]]:
     chosen = plan.chosen
-    predicted = figures.per_second(chosen.bottleneck_s)
-    yield "bottleneck", f"{chosen.bottleneck}, {figures.milliseconds(chosen.bottleneck_s)}"
+    rate = figures.per_second(chosen.bottleneck_s)
+    every = figures.milliseconds(chosen.bottleneck_s)
+    yield "bottleneck", f"{chosen.bottleneck}: one request every {every}"
     yield (
         "predicted",
-        f"{figures.rate(predicted)}, answers in {figures.milliseconds(chosen.latency_s)}",
+        f"{figures.rate(rate)}, answers in {figures.milliseconds(chosen.latency_s)}{_proof(plan)}",
     )
-    if plan.live_epoch is None:
-        yield "live", "not yet: no plan serves this model"
-    elif plan.measured_requests_per_s is None:
-        yield "live", f"epoch {plan.live_epoch}; no requests at this node in the last minute"
-    else:
-        yield "live", f"epoch {plan.live_epoch}, measured {_measured(plan, predicted)}"
+    if plan.least_requests_per_s and plan.most_requests_per_s:
+        yield "likely", _likely(plan.least_requests_per_s, plan.most_requests_per_s)
+    if plan.latency_bound_s is not None:
+        yield "bound", f"answers within {figures.milliseconds(plan.latency_bound_s)}"
+    if plan.from_mesh:
+        yield "live", _live(plan)
+    for sentence in plan.corrections:
+        yield "corrected", sentence
+    for note in chosen.notes:
+        yield "note", note
 
 
-def _measured(plan: PlanReply, predicted: float | None) -> str:
-    measured = plan.measured_requests_per_s or 0.0
-    share = f", {measured / predicted:.0%} of what is predicted" if predicted else ""
-    return f"{figures.rate(measured)} in the last minute{share}"
+def _likely(least: float, most: float) -> str:
+    """Between what a plan gives if all that is supposed is slow, and if it is fast."""
+    if figures.rate(least) == figures.rate(most):
+        return f"{figures.rate(most)} all the same: nothing that is supposed sets the pace"
+    number = figures.rate(least).split(" ")[0]
+    return f"from {number} to {figures.rate(most)}, since not all was measured"
 
 
-def _options(plan: PlanReply) -> tuple[PlanOption, ...]:
-    """The rivals; the chosen one by itself only where it is none of them (a split that was forced)."""
-    is_rival = any(option.stages == plan.chosen.stages for option in plan.alternatives)
-    return plan.alternatives if is_rival else (plan.chosen, *plan.alternatives)
+def _who_is_left_out(plan: PlanReply) -> Iterator[tuple[str, Cell]]:
+    if plan.left_out:
+        names = ", ".join(one.node_name for one in plan.left_out)
+        yield "left out", f"{names}; `mesh plan {plan.name} --explain` says why"
 
 
-def _rival(plan: PlanReply, option: PlanOption) -> tuple[Cell, ...]:
-    is_chosen = option.stages == plan.chosen.stages
-    names = dict.fromkeys(part.node_name for part in option.stages)
-    rate = figures.per_second(option.bottleneck_s)
-    return (
-        Text.assemble(option.title, (" *" if is_chosen else "", HEADING)),
-        " → ".join(names),
-        figures.MISSING if rate is None else figures.rate(rate).split(" ")[0],
-        figures.milliseconds(option.latency_s),
-        option.bottleneck,
-    )
+def _proof(plan: PlanReply) -> str:
+    if plan.chosen.optimal:
+        return "; proven optimal"
+    return f"; gap to the proven bound {plan.chosen.gap:.1%}" if plan.chosen.gap < 1 else ""
 
 
-def _left_out(left_out: Iterable[LeftOut]) -> Iterator[tuple[str, Cell]]:
-    for one in left_out:
-        yield one.node_name, one.reason.removeprefix(f"{one.node_name} ")
+def _live(plan: PlanReply) -> str:
+    if plan.live is None:
+        return "not yet: no plan serves this model"
+    reason = f" ({plan.live.reason})" if plan.live.reason else ""
+    if plan.chosen.title != "live":
+        return f"epoch {plan.live.epoch} serves now, not by this plan"
+    if plan.live.requests_per_s is None:
+        return f"epoch {plan.live.epoch}{reason}; no requests in the last seconds"
+    return f"epoch {plan.live.epoch}{reason}; {figures.rate(plan.live.requests_per_s)} now"
+
+
+def _measurements(plan: PlanReply) -> list[tuple[Cell, ...]]:
+    if plan.live is None or plan.chosen.title != "live":
+        return []
+    return list(_measured(plan, plan.live))
+
+
+def _measured(plan: PlanReply, live: LivePlan) -> Iterator[tuple[Cell, ...]]:
+    """What was measured; a rate below the predicted one may only say that no more was asked."""
+    chosen = plan.chosen
+    rate = figures.per_second(chosen.bottleneck_s)
+    if live.requests_per_s is not None:
+        numbers = (_number(rate), _number(live.requests_per_s))
+        yield "requests/s, as many as are asked", *numbers, _ratio(live.requests_per_s, rate)
+    if live.latency_s is not None:
+        yield _times("answers in, waiting included", chosen.latency_s, live.latency_s)
+    for i, stage in enumerate(chosen.stages):
+        for node in stage.replicas:
+            if node.measured_compute_s is not None:
+                what = f"compute of stage {i + 1} on {node.node_name}"
+                yield _times(what, node.compute_s, node.measured_compute_s)
+
+
+def _times(what: str, predicted_s: float, measured_s: float) -> tuple[Cell, ...]:
+    times = (figures.milliseconds(predicted_s), figures.milliseconds(measured_s))
+    return what, *times, _ratio(measured_s, predicted_s)
+
+
+def _number(requests_per_s: float | None) -> str:
+    return figures.MISSING if requests_per_s is None else figures.rate(requests_per_s).split(" ")[0]
+
+
+def _ratio(measured: float, predicted: float | None) -> str:
+    return f"{measured / predicted:.0%}" if predicted else ""
+
+
+def _nodes(title: str, nodes: Iterable[LeftOut]) -> Iterator[RenderableType]:
+    told = [(one.node_name, one.reason.removeprefix(f"{one.node_name} ")) for one in nodes]
+    if told:
+        yield Text()
+        yield Text(f"   {title}", style=FAINT)
+        yield labelled(told, indent=5, label_style="")
 
 
 def _sentence(text: str) -> str:

@@ -35,7 +35,14 @@ _COLUMNS = (
 _NAME_CELLS = 16
 _WIDE = 96
 """From this width on there is room for versions."""
-_STATE_STYLES = {"ready": GOOD, "lost": BAD, "suspect": BAD, "unheard": FAINT, "stopped": FAINT}
+_STATE_STYLES = {
+    "ready": GOOD,
+    "draining": WARNING,
+    "lost": BAD,
+    "suspect": BAD,
+    "unheard": FAINT,
+    "stopped": FAINT,
+}
 _BAR_CELLS = 20
 
 

@@ -21,19 +21,27 @@ from mesh.ids import ModelId, NodeId
 from mesh.model.tensor import DataType, LayerRange, TensorSpec
 from mesh.wire.control import (
     AddModelReply,
-    LeftOut,
+    DrainReply,
     ModelStatus,
     NodeStatus,
-    PlannedPart,
-    PlanOption,
-    PlanReply,
     RemoveModelReply,
+    ReplicaLine,
     StageLine,
     StatusReply,
     Verb,
 )
 from mesh.wire.documents import Activity, StageState
 from mesh.wire.infer import InferResponse, OutputTensor, SessionUse, StageTiming, Timing
+from mesh.wire.planned import (
+    LeftOut,
+    LivePlan,
+    NoOption,
+    PlanHelp,
+    PlannedNode,
+    PlannedPart,
+    PlanOption,
+    PlanReply,
+)
 
 ALPHA, BETA, GAMMA = (NodeId(digit * 16) for digit in "abc")
 MODEL_ID = ModelId("90cbd402" * 8)
@@ -65,17 +73,16 @@ def _node(node_id: NodeId, name: str, **changes: Any) -> NodeStatus:
 
 
 def _stage(node_id: NodeId, name: str, start: int, stop: int, **changes: Any) -> StageLine:
-    stage = StageLine(
+    replica = ReplicaLine(
         node_id=node_id,
         node_name=name,
-        start=start,
-        stop=stop,
+        share=1.0,
         compute_s=0.0123,
         transfer_s=0.0004,
         resident_bytes=31 * MIB,
         state=StageState.READY,
     )
-    return replace(stage, **changes)
+    return StageLine(start=start, stop=stop, replicas=(replace(replica, **changes),))
 
 
 @pytest.fixture
@@ -138,46 +145,65 @@ def status(model_status: ModelStatus) -> StatusReply:
 
 
 def _part(node_id: NodeId, name: str, start: int, stop: int, compute_s: float) -> PlannedPart:
-    return PlannedPart(
+    node = PlannedNode(
         node_id=node_id,
         node_name=name,
-        start=start,
-        stop=stop,
+        share=1.0,
         compute_s=compute_s,
-        transfer_s=0.0004,
+        receive_s=0.0004,
+        send_s=0.0004,
+        pace_s=compute_s,
         memory_bytes=1_600 * MIB,
+        room_bytes=3_200 * MIB,
     )
+    return PlannedPart(start=start, stop=stop, period_s=compute_s, replicas=(node,))
 
 
 @pytest.fixture
 def plan() -> PlanReply:
+    """Two stages; requests come in at neither of their nodes."""
     pipeline = PlanOption(
-        title="chosen",
+        title="live",
         stages=(
             _part(ALPHA, "pi5-kitchen", 0, 42, 0.0123),
             _part(BETA, "pi4-hall", 42, 139, 0.0062),
         ),
+        exit_s=0.0004,
         bottleneck_s=0.0123,
-        latency_s=0.0251,
-        bottleneck="compute: pi5-kitchen",
+        latency_s=0.0197,
+        bottleneck="compute on pi5-kitchen",
+        bottleneck_kind="compute",
+        bottleneck_nodes=(ALPHA,),
+        optimal=True,
+        gap=0.0,
     )
     alone = PlanOption(
         title="best single node",
         stages=(_part(ALPHA, "pi5-kitchen", 0, 139, 0.0233),),
+        exit_s=0.0004,
         bottleneck_s=0.0233,
-        latency_s=0.0233,
-        bottleneck="compute: pi5-kitchen",
+        latency_s=0.0241,
+        bottleneck="compute on pi5-kitchen",
+        bottleneck_kind="compute",
+        bottleneck_nodes=(ALPHA,),
+        optimal=True,
+        gap=0.0,
     )
     return PlanReply(
         name="pose",
         model_id=MODEL_ID,
         operators=139,
+        gateway=NodeId("e" * 16),
+        gateway_name="pi3-attic",
+        objective="throughput",
+        latency_bound_s=None,
         verdict="a 2-stage pipeline gives 81.3 requests/s, 1.9× the best single node",
         chosen=pipeline,
         alternatives=(alone, replace(pipeline, title="best pipeline")),
+        missing=(NoOption(title="best replicas", reason="pi4-hall lacks 80 MiB"),),
         left_out=(LeftOut(node_id=GAMMA, node_name="zero", reason="zero has not enough memory"),),
-        live_epoch=3,
-        measured_requests_per_s=79.4,
+        helps=(PlanHelp(sentence="a faster pi5", requests_per_s=130.1, latency_s=0.0162),),
+        live=LivePlan(epoch=3, requests_per_s=79.4, latency_s=0.0251),
     )
 
 
@@ -220,6 +246,7 @@ class FakeMesh:
     asked: list[tuple[Verb, Any]] = field(default_factory=list)
     inferred: list[tuple[str, Any, Any]] = field(default_factory=list)
     sessions: list[SessionUse | None] = field(default_factory=list)
+    drained: deque[DrainReply | MeshError] = field(default_factory=deque)
     is_closed: bool = False
 
     def ask(self, verb: Verb, request: Any, reply: Any, *, timeout_s: float) -> Any:
@@ -235,6 +262,8 @@ class FakeMesh:
             return self.statuses.popleft() if len(self.statuses) > 1 else self.statuses[0]
         if verb is Verb.PLAN:
             return self.plan
+        if verb is Verb.DRAIN:
+            return self.drained.popleft() if len(self.drained) > 1 else self.drained[0]
         if verb is Verb.MODEL_REMOVE:
             return RemoveModelReply(name=request.name)
         return AddModelReply(

@@ -5,12 +5,13 @@ from pathlib import Path
 from mesh.cli.ask_lines import ask_lines
 from mesh.cli.model_file import Offer
 from mesh.model.tensor import DataType, TensorSpec
+from mesh.planning.wishes import Wishes
 
 
 def offer(*shape: int) -> Offer:
     spec = TensorSpec(index=0, name="x", data_type=DataType.FP32, shape=shape)
     return Offer(
-        path=Path("x.tflite"), name="pose", inputs=(spec,), min_stages=1, image=None, labels=()
+        path=Path("x.tflite"), name="pose", inputs=(spec,), wishes=Wishes(), image=None, labels=()
     )
 
 

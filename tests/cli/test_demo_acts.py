@@ -26,7 +26,7 @@ def shown() -> tuple[Steps, Shown]:
 
 def test_the_victim_runs_the_last_stage_that_is_not_asked(status: StatusReply) -> None:
     status = replace(status, models=(replace(status.models[0], name=demo_acts.MODEL_NAME),))
-    first, second = status.models[0].stages
+    first, second = status.models[0].replicas
     assert demo_acts.victim_of(replace(status, asked=first.node_id)) == second.node_name
     assert demo_acts.victim_of(replace(status, asked=second.node_id)) == first.node_name
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from mesh.ids import ModelId, NodeId
+from mesh.planning.wishes import Wishes
 from mesh.testing.models import residual_cnn, tiny_dense
 from mesh.testing.sequence_models import gated_cell
 from mesh.wire.control import AddModelRequest, ImageWish, StatusReply, Verb
@@ -56,12 +57,13 @@ def test_every_option_travels(cli: Any, file: Path, tmp_path: Path) -> None:
     labels = tmp_path / "labels.txt"
     labels.write_text("cat\ndog\n")
     words = ["--split", "2", "--replace", "--image-scale", "0.5", "--image-offset", "-1"]
+    words += ["--never", "zero", "--latency-bound", "50ms"]
     words += ["--image-mode", "crop", "--image-channels", "BGR", "--labels", str(labels)]
     assert cli.run("model", "add", str(file), "--name", "pose", *words) == 0
     assert added(cli) == AddModelRequest(
         model_id=ModelId("90cbd402" * 8),
         name="pose",
-        min_stages=2,
+        wishes=Wishes(min_stages=2, never=(NodeId("zero"),), latency_bound_s=0.05),
         image=ImageWish(scale=0.5, offset=-1.0, mode="crop", channels="BGR"),
         labels=("cat", "dog"),
         replace=True,

@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from mesh.cli.model_derive import Derivation
-from mesh.cli.model_file import Offer, Wishes, check_offer
+from mesh.cli.model_file import Given, Offer, check_offer
 from mesh.errors import InvalidModelError, MeshError, UnsupportedModelError, UsageError
 from mesh.model import Limits
+from mesh.planning.wishes import Wishes
 from mesh.testing.model_builder import ModelBuilder
 from mesh.testing.models import residual_cnn, tiny_dense
 from mesh.wire.control import ImageWish
@@ -16,7 +17,7 @@ from mesh.wire.control import ImageWish
 
 def offer(path: Path, content: bytes, **changes: Any) -> Offer:
     path.write_bytes(content)
-    return check_offer(path, Wishes(**changes), folder=path.parent / "made", limits=Limits())
+    return check_offer(path, Given(**changes), folder=path.parent / "made", limits=Limits())
 
 
 def test_a_sound_model(tmp_path: Path) -> None:
@@ -49,7 +50,7 @@ def test_refused_wishes(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="model name"):
         offer(tmp_path / "(((.tflite", tiny_dense())
     with pytest.raises(UsageError, match="cannot be read"):
-        check_offer(tmp_path, Wishes(name="x"), folder=tmp_path, limits=Limits())
+        check_offer(tmp_path, Given(name="x"), folder=tmp_path, limits=Limits())
 
 
 def test_a_model_that_cannot_be_split(tmp_path: Path) -> None:
@@ -57,9 +58,9 @@ def test_a_model_that_cannot_be_split(tmp_path: Path) -> None:
     x, y = builder.tensor("x", (1, 4)), builder.tensor("y", (1, 4))
     builder.operator("RELU", [x], [y])
     content = builder.build({"x": x}, {"y": y})
-    assert offer(tmp_path / "one.tflite", content).min_stages == 1
+    assert offer(tmp_path / "one.tflite", content).wishes == Wishes()
     with pytest.raises(UnsupportedModelError, match="cannot be split: it has a single"):
-        offer(tmp_path / "one.tflite", content, min_stages=2)
+        offer(tmp_path / "one.tflite", content, wishes=Wishes(min_stages=2))
 
 
 def test_a_sound_file_is_offered_as_it_is(tmp_path: Path) -> None:
@@ -127,3 +128,11 @@ def test_metadata_that_cannot_be_read_is_passed_over(tmp_path: Path) -> None:
     assert found.notes == (
         "its metadata is passed over: the model's metadata lacks the identifier M001",
     )
+
+
+def test_no_more_layers_are_private_than_there_are(tmp_path: Path) -> None:
+    path, content = tmp_path / "one.tflite", residual_cnn("float32", blocks=1)
+    wishes = Wishes(private_layers=2)
+    assert offer(path, content, wishes=wishes).wishes == wishes
+    with pytest.raises(UsageError, match="that --private-prefix asks for"):
+        offer(path, content, wishes=Wishes(private_layers=9999))

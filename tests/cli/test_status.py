@@ -27,13 +27,15 @@ def test_as_json(cli: Any, status: StatusReply) -> None:
     found = json.loads(cli.out)
     assert (found["schema_version"], found["status"]) == (1, "ok")
     assert codec.from_plain(StatusReply, found) == status
-    assert set(found["models"][0]["stages"][0]) == {
+    stage = found["models"][0]["stages"][0]
+    assert set(stage) == {"start", "stop", "replicas"}
+    assert set(stage["replicas"][0]) == {
         "node_id",
         "node_name",
-        "start",
-        "stop",
+        "share",
         "compute_s",
         "transfer_s",
+        "measured_compute_s",
         "resident_bytes",
         "state",
     }
