@@ -2,9 +2,17 @@
 
 from mesh.planning.evaluation import Assignment, evaluate
 from mesh.planning.explanation import Explanation, explain
-from mesh.planning.left_out import LeftOut, WhyLeftOut
+from mesh.planning.front import pareto_front
 from mesh.planning.problem import Objective, PlanLink, PlanNode, Problem
-from mesh.planning.solution import Bottleneck, BottleneckKind, PlannedStage, Solution
+from mesh.planning.reasons.helps import Help
+from mesh.planning.reasons.left_out import LeftOut, WhyLeftOut
+from mesh.planning.solution import (
+    Bottleneck,
+    BottleneckKind,
+    PlannedReplica,
+    PlannedStage,
+    Solution,
+)
 from mesh.planning.solver import solve
 
 __all__ = [
@@ -12,15 +20,18 @@ __all__ = [
     "Bottleneck",
     "BottleneckKind",
     "Explanation",
+    "Help",
     "LeftOut",
     "Objective",
     "PlanLink",
     "PlanNode",
+    "PlannedReplica",
     "PlannedStage",
     "Problem",
     "Solution",
     "WhyLeftOut",
     "evaluate",
     "explain",
+    "pareto_front",
     "solve",
 ]

@@ -1,41 +1,46 @@
-"""The cost model, in one place: what a stage takes and what a transfer takes, in exact ticks."""
+"""The cost model, in one place: what a stage and a transfer take, in seconds, core-seconds and bytes."""
 
-from collections.abc import Sequence
+import math
 
 from mesh.ids import NodeId
 from mesh.model.tensor import LayerRange
 from mesh.planning.problem import PlanNode, Problem
-from mesh.planning.ticks import NEVER, to_ticks
+
+MEMORY_SLACK_BYTES = 1e-3
+"""Sums of fractions of bytes differ by less with the order of adding."""
 
 
-def compute_ticks(node: PlanNode, layers: LayerRange) -> int:
-    """NEVER where it cannot run one of the layers."""
+def compute_s(node: PlanNode, layers: LayerRange) -> float:
+    """Infinite where it cannot run one of the layers."""
     if node.last_gap(layers) is not None:
-        return NEVER
-    return to_ticks(node.stage_s) + sum(map(to_ticks, node.times_s[layers.start : layers.stop]))
+        return math.inf
+    return math.fsum((node.stage_s, *node.times_s[layers.start : layers.stop]))
 
 
-def memory_ticks(problem: Problem, layers: LayerRange) -> int:
-    """Bytes, as ticks: see `Problem`."""
-    held = sum(map(to_ticks, problem.layer_memory_bytes[layers.start : layers.stop]))
-    frames = at(problem.receive_memory_bytes, layers.start) + at(
-        problem.send_memory_bytes, layers.stop
+def memory_bytes(problem: Problem, layers: LayerRange) -> float:
+    """See `Problem`."""
+    return math.fsum(
+        (
+            problem.stage_memory_bytes,
+            *problem.layer_memory_bytes[layers.start : layers.stop],
+            *problem.receive_memory_bytes[layers.start : layers.start + 1],
+            *problem.send_memory_bytes[layers.stop : layers.stop + 1],
+        )
     )
-    return to_ticks(problem.stage_memory_bytes) + held + frames
 
 
-def at(memory_bytes: Sequence[float], boundary: int) -> int:
-    """The frames held at a boundary, as ticks."""
-    return to_ticks(memory_bytes[boundary]) if memory_bytes else 0
-
-
-def transfer_ticks(
+def transfer_s(
     problem: Problem, sender: NodeId | None, receiver: NodeId | None, boundary: int
-) -> int:
-    """From one to another; None is the free gateway. NEVER where there is no link."""
+) -> float:
+    """From one to another; None is the free gateway. Infinite where there is no link."""
     if sender is None or receiver is None or sender == receiver:
-        return 0
+        return 0.0
     link = problem.links.get((sender, receiver))
-    if link is None:
-        return NEVER
-    return to_ticks(link.transfer_s(problem.boundary_bytes[boundary]))
+    return math.inf if link is None else link.transfer_s(problem.boundary_bytes[boundary])
+
+
+def message_core_s(problem: Problem, node: PlanNode, peer: NodeId | None, boundary: int) -> float:
+    """What sending a frame to a peer, or receiving it, costs the node's processor."""
+    if peer is None or peer == node.node_id:
+        return 0.0
+    return node.message_cpu_s + node.byte_cpu_s * problem.boundary_bytes[boundary]

@@ -1,170 +1,229 @@
-"""Every figure of a plan, whoever made it: period, latency, memory, bottleneck. Chooses nothing."""
+"""Every figure of a plan, whoever made it: period, latency, shares, memory, bottleneck. Chooses nothing.
 
-from collections import defaultdict
+A node's pace is the longest of its compute, its slowest way in and way out, and its processor's work
+per request; the nodes of a stage take turns in proportion to their paces, so that the stage's period
+is 1 / Σ (1 / pace). The gateway's own way in and out carries every request.
+"""
+
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from math import ceil
 
 from mesh.errors import InfeasibleError, UsageError
 from mesh.ids import NodeId
 from mesh.model.tensor import LayerRange
 from mesh.planning import wording
-from mesh.planning.costs import compute_ticks, memory_ticks, transfer_ticks
+from mesh.planning.costs import (
+    MEMORY_SLACK_BYTES,
+    compute_s,
+    memory_bytes,
+    message_core_s,
+    transfer_s,
+)
+from mesh.planning.machines import SHARED_MACHINE, Part, shared_machines
 from mesh.planning.problem import PlanNode, Problem
-from mesh.planning.solution import Bottleneck, BottleneckKind, PlannedStage, Solution
-from mesh.planning.ticks import NEVER, to_float, to_ticks
+from mesh.planning.solution import (
+    Bottleneck,
+    BottleneckKind,
+    PlannedReplica,
+    PlannedStage,
+    Solution,
+)
 
-Assignment = Sequence[tuple[NodeId, LayerRange]]
-"""Who runs which layers, in the order of the pipeline."""
+Assignment = Sequence[tuple[tuple[NodeId, ...], LayerRange]]
+"""Which nodes run which layers, in the order of the pipeline."""
 
-SHARED_MACHINE = "several stages share one machine, whose cores set the pace"
+SHORTEST_S = 1e-12
+"""A pace of nothing counts as this where several nodes share the requests."""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Part:
-    """Something of the pipeline that one request occupies for a while."""
-
-    ticks: int
-    bottleneck: Bottleneck
+_Group = tuple[NodeId | None, ...]
 
 
 def evaluate(problem: Problem, assignment: Assignment) -> Solution:
-    """The figures of a plan, whether or not it keeps the latency bound and the number of stages.
+    """The figures of a plan, whether or not it keeps the bounds on latency, stages and replicas.
 
     Raises: UsageError when the stages do not cover the layers in order on different known nodes,
-    InfeasibleError when a node cannot run its stage, a stage does not fit or there is no link.
+    InfeasibleError when a node may not or cannot run its stage, a stage does not fit or a link is
+    missing.
     """
-    nodes = _checked_nodes(problem, assignment)
-    computes = [_compute(node, layers) for node, (_, layers) in zip(nodes, assignment, strict=True)]
-    transfers = _transfers(problem, assignment)
-    machines = _shared_machines(problem, nodes, computes, transfers)
-    slowest = max([*_in_order(transfers, computes), *machines], key=lambda part: part.ticks)
+    nodes = {node.node_id: node for node in problem.nodes}
+    _check(problem, nodes, assignment)
+    groups: list[_Group] = [
+        (problem.gateway,),
+        *(tuple(sorted(ids)) for ids, _ in assignment),
+        (problem.gateway,),
+    ]
+    stages = tuple(
+        _stage(problem, nodes, layers, (before, ids, after))
+        for (_, layers), before, ids, after in zip(
+            assignment, groups, groups[1:], groups[2:], strict=False
+        )
+    )
+    parts = [
+        *(_slowest_of(*three) for three in zip(stages, groups, groups[2:], strict=False)),
+        *_gateway_parts(problem, stages),
+    ]
+    machines = shared_machines(problem, nodes, stages)
+    slowest = max([*parts, *machines], key=lambda part: part.seconds)
+    exit_s = max(replica.send_s for replica in stages[-1].replicas)
     return Solution(
-        stages=tuple(
-            PlannedStage(
-                node_id=node_id,
-                layers=layers,
-                compute_s=to_float(compute.ticks),
-                transfer_s=to_float(transfer.ticks),
-                memory_bytes=ceil(to_float(memory_ticks(problem, layers))),
-            )
-            for (node_id, layers), compute, transfer in zip(
-                assignment, computes, transfers, strict=False
+        stages=stages,
+        exit_s=exit_s,
+        bottleneck_s=slowest.seconds,
+        latency_s=math.fsum(
+            (
+                *(second for stage in stages for second in (stage.compute_s, stage.transfer_s)),
+                exit_s,
             )
         ),
-        exit_s=to_float(transfers[-1].ticks),
-        bottleneck_s=to_float(slowest.ticks),
-        latency_s=to_float(sum(part.ticks for part in [*computes, *transfers])),
         bottleneck=slowest.bottleneck,
-        notes=(SHARED_MACHINE,) if slowest in machines else (),
+        notes=(SHARED_MACHINE,)
+        if slowest in machines and len(slowest.bottleneck.node_ids) > 1
+        else (),
     )
 
 
-def _checked_nodes(problem: Problem, assignment: Assignment) -> list[PlanNode]:
-    reached = 0
-    for _, layers in assignment:
-        if layers.start != reached:
-            raise UsageError(f"the stages of a plan must follow each other: layer {reached} next")
-        reached = layers.stop
-    if reached != problem.layers:
-        raise UsageError(f"the stages of a plan must end with layer {problem.layers - 1}")
-    if len({node_id for node_id, _ in assignment}) < len(assignment):
-        raise UsageError("a node serves at most one stage of a plan")
-    known = {node.node_id: node for node in problem.nodes}
-    missing = [node_id for node_id, _ in assignment if node_id not in known]
-    if missing:
-        raise UsageError(f"node {missing[0]} of the plan is not part of the problem")
-    nodes = [known[node_id] for node_id, _ in assignment]
-    for node, (_, layers) in zip(nodes, assignment, strict=True):
-        _require_able(problem, node, layers)
-        _require_memory(problem, node, layers)
-    return nodes
-
-
-def _require_able(problem: Problem, node: PlanNode, layers: LayerRange) -> None:
-    gap = node.last_gap(layers)
-    if gap is not None:
-        raise InfeasibleError(
-            f"{problem.label(node.node_id)} cannot run layer {gap}"
-            f"{f' ({node.unable})' if node.unable else ''}: give it layers without that one"
-        )
-
-
-def _require_memory(problem: Problem, node: PlanNode, layers: LayerRange) -> None:
-    missing = to_float(memory_ticks(problem, layers) - to_ticks(node.memory_bytes))
-    if missing > 0:
-        raise InfeasibleError(
-            f"{problem.label(node.node_id)} lacks {wording.exact_size(ceil(missing))} of memory for "
-            f"layers {layers}: give it fewer layers"
-        )
-
-
-def _compute(node: PlanNode, layers: LayerRange) -> _Part:
-    bottleneck = Bottleneck(kind=BottleneckKind.COMPUTE, node_ids=(node.node_id,))
-    return _Part(ticks=compute_ticks(node, layers), bottleneck=bottleneck)
-
-
-def _transfers(problem: Problem, assignment: Assignment) -> list[_Part]:
-    """One more than there are stages: in, between, out."""
-    path = [problem.gateway, *(node_id for node_id, _ in assignment), problem.gateway]
-    boundaries = [0, *(layers.stop for _, layers in assignment)]
-    return [
-        _transfer(problem, sender, receiver, boundary)
-        for sender, receiver, boundary in zip(path, path[1:], boundaries, strict=False)
+def _stage(
+    problem: Problem,
+    nodes: Mapping[NodeId, PlanNode],
+    layers: LayerRange,
+    groups: tuple[_Group, _Group, _Group],
+) -> PlannedStage:
+    before, ids, after = groups
+    paces = [
+        _pace(problem, nodes[node_id], layers, before, after)
+        for node_id in ids
+        if node_id is not None
     ]
+    rates = [1 / max(pace.pace_s, SHORTEST_S) for pace in paces]
+    total = math.fsum(rates)
+    return PlannedStage(
+        layers=layers,
+        replicas=tuple(
+            PlannedReplica(
+                node_id=one.node_id,
+                share=rate / total,
+                compute_s=one.compute_s,
+                receive_s=one.receive_s,
+                send_s=one.send_s,
+                pace_s=one.pace_s,
+                memory_bytes=one.memory_bytes,
+            )
+            for one, rate in zip(paces, rates, strict=True)
+        ),
+        period_s=paces[0].pace_s if len(paces) == 1 else 1 / total,
+    )
 
 
-def _transfer(
+def _pace(
+    problem: Problem, node: PlanNode, layers: LayerRange, before: _Group, after: _Group
+) -> PlannedReplica:
+    """The node's figures; its share is not known yet."""
+    me, alone_s = node.node_id, compute_s(node, layers)
+    receive_s = max(_linked_s(problem, peer, me, layers.start) for peer in before)
+    send_s = max(_linked_s(problem, me, peer, layers.stop) for peer in after)
+    core_s = (
+        node.threads * alone_s
+        + max(message_core_s(problem, node, peer, layers.start) for peer in before)
+        + max(message_core_s(problem, node, peer, layers.stop) for peer in after)
+    )
+    return PlannedReplica(
+        node_id=me,
+        share=1.0,
+        compute_s=alone_s,
+        receive_s=receive_s,
+        send_s=send_s,
+        pace_s=max(alone_s, receive_s, send_s, core_s / node.host_cores),
+        memory_bytes=ceil(memory_bytes(problem, layers)),
+    )
+
+
+def _linked_s(
     problem: Problem, sender: NodeId | None, receiver: NodeId | None, boundary: int
-) -> _Part:
-    ticks = transfer_ticks(problem, sender, receiver, boundary)
-    if ticks >= NEVER:
+) -> float:
+    seconds = transfer_s(problem, sender, receiver, boundary)
+    if seconds == math.inf:
         raise InfeasibleError(
             f"there is no link from {problem.label(sender)} to {problem.label(receiver)}: "
             "connect them or plan without this pair"
         )
-    ends = tuple(node_id for node_id in (sender, receiver) if node_id is not None)
-    return _Part(ticks=ticks, bottleneck=Bottleneck(kind=BottleneckKind.TRANSFER, node_ids=ends))
+    return seconds
 
 
-def _in_order(transfers: Sequence[_Part], computes: Sequence[_Part]) -> list[_Part]:
-    """Computes first, so that they are named among equals; each in the order of the pipeline."""
-    return [*computes, *transfers]
+def _slowest_of(stage: PlannedStage, before: _Group, after: _Group) -> Part:
+    """What sets a stage's period: told of the node with the largest share; compute among equals."""
+    widest = max(stage.replicas, key=lambda replica: replica.share)
+    ids = stage.node_ids
+    if widest.pace_s == widest.compute_s:
+        bottleneck = Bottleneck(kind=BottleneckKind.COMPUTE, node_ids=ids)
+    elif widest.pace_s == widest.receive_s:
+        bottleneck = _transfer(before, ids)
+    elif widest.pace_s == widest.send_s:
+        bottleneck = _transfer(ids, after)
+    else:
+        bottleneck = Bottleneck(kind=BottleneckKind.PROCESSOR, node_ids=ids)
+    return Part(seconds=stage.period_s, bottleneck=bottleneck)
 
 
-def _shared_machines(
-    problem: Problem,
-    nodes: Sequence[PlanNode],
-    computes: Sequence[_Part],
-    transfers: Sequence[_Part],
-) -> list[_Part]:
-    """What stages on one machine take together: (Σ compute × threads + Σ transfers within) ÷ cores.
-
-    A transfer that stays within a machine is work of its cores: nothing else carries it.
-    """
-    by_host: defaultdict[str, list[tuple[PlanNode, _Part]]] = defaultdict(list)
-    for node, compute in zip(nodes, computes, strict=True):
-        if node.host_id:
-            by_host[node.host_id].append((node, compute))
-    hosts = {node.node_id: node.host_id for node in problem.nodes}
+def _gateway_parts(problem: Problem, stages: Sequence[PlannedStage]) -> list[Part]:
+    """The ways in and out, which every request takes, whichever nodes share the stages."""
+    gateway: _Group = (problem.gateway,)
+    entry = max(stages[0].replicas, key=lambda replica: replica.receive_s)
+    leave = max(stages[-1].replicas, key=lambda replica: replica.send_s)
     return [
-        _machine(residents, [part for part in transfers if _stays_at(part, host_id, hosts)])
-        for host_id, residents in by_host.items()
-        if len(residents) > 1
+        Part(seconds=entry.receive_s, bottleneck=_transfer(gateway, (entry.node_id,))),
+        Part(seconds=leave.send_s, bottleneck=_transfer((leave.node_id,), gateway)),
     ]
 
 
-def _stays_at(transfer: _Part, host_id: str, hosts: Mapping[NodeId, str]) -> bool:
-    ends = transfer.bottleneck.node_ids
-    return len(ends) > 1 and all(hosts.get(node_id) == host_id for node_id in ends)
-
-
-def _machine(residents: Sequence[tuple[PlanNode, _Part]], transfers: Sequence[_Part]) -> _Part:
-    core_ticks = sum(compute.ticks * node.threads for node, compute in residents)
-    core_ticks += sum(transfer.ticks for transfer in transfers)
-    cores = max(node.host_cores for node, _ in residents)
-    ids = tuple(node.node_id for node, _ in residents)
-    return _Part(
-        ticks=core_ticks // cores,
-        bottleneck=Bottleneck(kind=BottleneckKind.MACHINE, node_ids=ids),
+def _transfer(senders: _Group, receivers: _Group) -> Bottleneck:
+    return Bottleneck(
+        kind=BottleneckKind.TRANSFER,
+        node_ids=tuple(one for one in senders if one is not None),
+        receiver_ids=tuple(one for one in receivers if one is not None),
     )
+
+
+def _check(problem: Problem, nodes: Mapping[NodeId, PlanNode], assignment: Assignment) -> None:
+    reached = 0
+    for ids, layers in assignment:
+        if layers.start != reached:
+            raise UsageError(f"the stages of a plan must follow each other: layer {reached} next")
+        if not ids:
+            raise UsageError(f"no node is given for layers {layers}")
+        reached = layers.stop
+    if reached != problem.layers:
+        raise UsageError(f"the stages of a plan must end with layer {problem.layers - 1}")
+    used = [node_id for ids, _ in assignment for node_id in ids]
+    if len(set(used)) < len(used):
+        raise UsageError("a node serves at most one stage of a plan")
+    missing = [node_id for node_id in used if node_id not in nodes]
+    if missing:
+        raise UsageError(f"node {missing[0]} of the plan is not part of the problem")
+    for ids, layers in assignment:
+        for node_id in ids:
+            _require_able(problem, nodes[node_id], layers)
+            _require_memory(problem, nodes[node_id], layers)
+
+
+def _require_able(problem: Problem, node: PlanNode, layers: LayerRange) -> None:
+    name, gap = problem.label(node.node_id), node.last_gap(layers)
+    if gap is not None:
+        raise InfeasibleError(
+            f"{name} cannot run layer {gap}{f' ({node.unable})' if node.unable else ''}: "
+            "give it layers without that one"
+        )
+    if problem.is_private_to_others(node.node_id, layers):
+        raise InfeasibleError(
+            f"{name} may not run the first {problem.private_layers} layers, which are private: "
+            "give it later ones"
+        )
+
+
+def _require_memory(problem: Problem, node: PlanNode, layers: LayerRange) -> None:
+    missing = memory_bytes(problem, layers) - node.memory_bytes
+    if missing > MEMORY_SLACK_BYTES:
+        raise InfeasibleError(
+            f"{problem.label(node.node_id)} lacks {wording.exact_size(ceil(missing))} of memory for "
+            f"layers {layers}: give it fewer layers"
+        )

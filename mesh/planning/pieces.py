@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from mesh.device.load import Load, piece_loads
 from mesh.model import CutPoint, Model, cut_points, stage_interface, stage_memories
 from mesh.model.kernel_memory import KERNEL_MEMORY
 from mesh.model.tensor import LayerRange, TensorSpec
@@ -29,12 +30,13 @@ class Pieces:
     """`boundaries[i]` is the operator at which piece i starts; the last one is the model's end.
 
     `boundary_bytes` has one entry per boundary (the request at 0, the reply at the end), `memory`
-    one per runtime by its name.
+    one per runtime by its name, `loads` one per piece: what it asks of a processor.
     """
 
     boundaries: tuple[int, ...]
     boundary_bytes: tuple[int, ...]
     memory: Mapping[str, PieceMemory]
+    loads: tuple[Load, ...] = ()
 
     def __len__(self) -> int:
         return len(self.boundaries) - 1
@@ -67,6 +69,7 @@ def pieces_of(model: Model, *, max_boundary_bytes: int) -> Pieces:
             _size_bytes(whole.sent),
         ),
         memory=_memory(model, boundaries),
+        loads=piece_loads(model, boundaries),
     )
 
 

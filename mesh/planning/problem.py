@@ -27,16 +27,20 @@ class PlanNode:
 
     None instead of seconds: it cannot run the layer, and no stage over it; `unable` says why.
     `name` is what sentences call it; empty = its id. `host_id` is shared by nodes on one machine,
-    whose `host_cores` they share; empty = a machine of its own. Raises: ValueError.
+    whose `host_cores` they share; empty = a machine of its own. While it computes, `threads` cores
+    are busy: less than one where a CPU quota leaves it less. To send or to receive a frame of n
+    bytes takes `message_cpu_s + n · byte_cpu_s` core-seconds; both 0 = not known. Raises: ValueError.
     """
 
     node_id: NodeId
     layer_s: tuple[float | None, ...]
     stage_s: float
     memory_bytes: float
-    threads: int = 1
+    threads: float = 1
     host_id: str = ""
-    host_cores: int = 1
+    host_cores: float = 1.0
+    message_cpu_s: float = 0.0
+    byte_cpu_s: float = 0.0
     name: str = ""
     unable: str = ""
 
@@ -44,8 +48,9 @@ class PlanNode:
         _require_finite(f"layer_s of {self.node_id}", self.times_s)
         _require_finite(f"stage_s of {self.node_id}", [self.stage_s])
         _require_finite(f"memory_bytes of {self.node_id}", [self.memory_bytes])
-        if self.threads < 1 or self.host_cores < 1:
-            raise ValueError(f"threads and host_cores of {self.node_id} must be at least 1")
+        _require_finite(f"CPU costs of {self.node_id}", [self.message_cpu_s, self.byte_cpu_s])
+        if not (0 < self.threads < math.inf and 0 < self.host_cores < math.inf):
+            raise ValueError(f"{self.node_id} needs threads and cores, more than 0 of each")
 
     @property
     def times_s(self) -> tuple[float, ...]:
@@ -90,7 +95,9 @@ class Problem:
     A stage of layers [start, stop) takes `stage_memory_bytes` (interpreter, arena), the sum of its
     `layer_memory_bytes`, `receive_memory_bytes[start]` and `send_memory_bytes[stop]` (frames held
     at its two boundaries; empty = nothing), and fits when that is ≤ the node's `memory_bytes`.
-    `min_stages` > 1 forces a pipeline.
+    `min_stages` > 1 forces a pipeline; a stage has at most `max_replicas` nodes (None = any number).
+    A client's request costs the gateway's node `gateway_request_cpu_s` core-seconds beside its frames.
+    Every `required` node has a stage. Layers below `private_layers` run on `private_nodes` only.
     """
 
     nodes: tuple[PlanNode, ...]
@@ -103,6 +110,11 @@ class Problem:
     send_memory_bytes: tuple[float, ...] = ()
     min_stages: int = 1
     max_stages: int | None = None
+    max_replicas: int | None = None
+    required: frozenset[NodeId] = frozenset()
+    gateway_request_cpu_s: float = 0.0
+    private_layers: int = 0
+    private_nodes: frozenset[NodeId] = frozenset()
     latency_bound_s: float = math.inf
     objective: Objective = Objective.THROUGHPUT
 
@@ -114,6 +126,7 @@ class Problem:
         for what in ("receive_memory_bytes", "send_memory_bytes"):
             _require_finite(what, getattr(self, what))
         _require_finite("stage_memory_bytes", [self.stage_memory_bytes])
+        _require_finite("gateway_request_cpu_s", [self.gateway_request_cpu_s])
 
     def _check_sizes(self) -> None:
         if not 1 <= self.layers <= MAX_LAYERS:
@@ -140,12 +153,20 @@ class Problem:
             raise ValueError("min_stages must be at least 1")
         if self.max_stages is not None and self.max_stages < self.min_stages:
             raise ValueError("max_stages must not be less than min_stages")
+        if self.max_replicas is not None and self.max_replicas < 1:
+            raise ValueError("max_replicas must be at least 1")
+        if not 0 <= self.private_layers <= self.layers:
+            raise ValueError("private_layers must lie between 0 and the number of layers")
         if not self.latency_bound_s > 0:
             raise ValueError("latency_bound_s must be more than 0")
 
     @property
     def layers(self) -> int:
         return len(self.layer_memory_bytes)
+
+    def is_private_to_others(self, node_id: NodeId, layers: LayerRange) -> bool:
+        """Whether the layers begin with private ones and the node is not among who may run them."""
+        return layers.start < self.private_layers and node_id not in self.private_nodes
 
     def label(self, node_id: NodeId | None) -> str:
         """What sentences call a node."""

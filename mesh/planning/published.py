@@ -1,22 +1,21 @@
 """Reads a planner problem of a published profile ("pipeline-planner-case/1", JSON) as a `Problem`.
 
-Its cost model: transfers at min(bandwidths), free entry and exit, and memory strictly below the
-device's, frames held at the boundaries included.
+Its cost model: one node a stage, transfers at min(bandwidths), free entry and exit, and memory
+strictly below the device's, frames held at the boundaries included.
 """
 
-import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from mesh.errors import UsageError
 from mesh.ids import NodeId
+from mesh.planning.costs import MEMORY_SLACK_BYTES
 from mesh.planning.problem import MAX_LAYERS, PlanLink, PlanNode, Problem
 from mesh.planning.solution import Solution
+from mesh.planning.strict_json import parse_object
 
 FORMAT = "pipeline-planner-case/1"
-MAX_TEXT_BYTES = 16 << 20
 MAX_HOSTS = 256
 _MEGA = 1 << 20  # the format's mega, for bits as well as for bytes
 
@@ -57,13 +56,12 @@ class _DeviceType:
 
 def read_case(text: str | bytes) -> PublishedCase:
     """Parse one file. Raises: UsageError, which names the field."""
-    if len(text) > MAX_TEXT_BYTES:
-        raise UsageError(f"the problem file is larger than {MAX_TEXT_BYTES} bytes")
-    try:
-        raw = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"the problem file is not JSON: {error}") from error
-    if not isinstance(raw, dict) or raw.get("format") != FORMAT:
+    return from_plain(parse_object(text, "the problem file"))
+
+
+def from_plain(raw: Mapping[str, Any]) -> PublishedCase:
+    """From parsed JSON; other keys are passed over. Raises: UsageError, which names the field."""
+    if raw.get("format") != FORMAT:
         raise UsageError(f'the problem file is not of the format "{FORMAT}"')
     try:
         problem = _problem(raw)
@@ -76,7 +74,9 @@ def schedule_of(solution: Solution) -> tuple[ScheduledStage, ...]:
     """A solution in the format's words."""
     return tuple(
         ScheduledStage(
-            device=stage.node_id, first_layer=stage.layers.start + 1, last_layer=stage.layers.stop
+            device=stage.node_ids[0],
+            first_layer=stage.layers.start + 1,
+            last_layer=stage.layers.stop,
         )
         for stage in solution.stages
     )
@@ -95,8 +95,8 @@ def _problem(raw: Mapping[str, Any]) -> Problem:
                 node_id=host,
                 layer_s=it.time_s,
                 stage_s=0.0,
-                # Strictly below is at most the number before.
-                memory_bytes=math.nextafter(it.memory_mb * _MEGA, 0.0),
+                # Strictly below, with what the planner gives away to rounding taken off before.
+                memory_bytes=max(0.0, it.memory_mb * _MEGA - 2 * MEMORY_SLACK_BYTES),
             )
             for host, it in hosts.items()
             if it.memory_mb > 0
@@ -105,6 +105,7 @@ def _problem(raw: Mapping[str, Any]) -> Problem:
         boundary_bytes=frames,
         links=_links(hosts),
         gateway=None,
+        max_replicas=1,
         # The frame itself, and the buffers of the connection; the request comes without one.
         receive_memory_bytes=(frames[0], *(frame * (1 + held_in) for frame in frames[1:])),
         send_memory_bytes=tuple(frame * (1 + held_out) for frame in frames),

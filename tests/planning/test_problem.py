@@ -50,6 +50,10 @@ def test_a_node_knows_what_it_cannot_run() -> None:
         ({"stage_memory_bytes": math.inf}, "stage_memory_bytes"),
         ({"min_stages": 0}, "min_stages"),
         ({"min_stages": 3, "max_stages": 2}, "max_stages"),
+        ({"max_replicas": 0}, "max_replicas"),
+        ({"private_layers": 5}, "private_layers"),
+        ({"private_layers": -1}, "private_layers"),
+        ({"gateway_request_cpu_s": math.inf}, "gateway_request_cpu_s"),
         ({"latency_bound_s": 0.0}, "latency_bound_s"),
         ({"latency_bound_s": math.nan}, "latency_bound_s"),
         (
@@ -63,6 +67,14 @@ def test_a_problem_that_contradicts_itself_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match=words):
         simple_problem({"a": 0.1}, **changes)
+
+
+def test_private_layers_are_private_to_who_may_not_run_them(simple_problem: MakeProblem) -> None:
+    problem = simple_problem({"a": 0.1}, private_layers=2, private_nodes=frozenset({NodeId("a")}))
+    whole, behind = LayerRange(start=1, stop=4), LayerRange(start=2, stop=4)
+    assert problem.is_private_to_others(NodeId("b"), whole)
+    assert not problem.is_private_to_others(NodeId("b"), behind)
+    assert not problem.is_private_to_others(NodeId("a"), whole)
 
 
 def test_two_nodes_of_one_id_are_refused(simple_problem: MakeProblem) -> None:
@@ -83,7 +95,10 @@ def test_too_many_nodes_are_refused(simple_problem: MakeProblem) -> None:
         {"layer_s": (-1.0,)},
         {"stage_s": math.inf},
         {"memory_bytes": -1},
+        {"message_cpu_s": -1.0},
+        {"byte_cpu_s": math.nan},
         {"threads": 0},
+        {"threads": math.inf},
         {"host_cores": 0},
     ],
 )
@@ -94,7 +109,7 @@ def test_a_node_with_impossible_figures_is_refused(changes: dict[str, Any]) -> N
         "stage_s": 0.0,
         "memory_bytes": 1,
     }
-    with pytest.raises(ValueError, match="of a must"):
+    with pytest.raises(ValueError, match=r"(of )?a (must|needs)"):
         PlanNode(**{**sound, **changes})
 
 
