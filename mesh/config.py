@@ -42,6 +42,7 @@ class Config:
     data_dir: Path = field(default_factory=default_data_dir)
     name: str = field(default_factory=_host_name)
     mesh_name: str = "default"
+    owner: str = ""  # whose node this is: private layers of a model stay with its owner's nodes
     base_topic: str = "mesh"  # topics lie below <base_topic>/1
     bind: str = ""  # address to listen on; empty = every interface
     advertise: str = ""  # address at which others reach this node; empty = found out
@@ -95,6 +96,11 @@ class Config:
                     f"{what} {value!r} is not usable: 1 to 32 letters, digits, '.', '_' or '-', "
                     "starting with a letter or digit"
                 )
+        if self.owner and not _NAME.fullmatch(self.owner):
+            raise UsageError(
+                f"owner {self.owner!r} is not usable: 1 to 32 letters, digits, '.', '_' or '-', "
+                "starting with a letter or digit"
+            )
         if not _TOPIC.fullmatch(self.base_topic):
             raise UsageError(
                 f"base_topic {self.base_topic!r} is not usable: letters, digits, '_', '-', '.', "

@@ -30,7 +30,11 @@ MIRROR_NO_MODULE = {
 """Tests that are not of one module, with the reason; tests/*.py and these folders are none by nature."""
 MIRROR_NO_ROOM = ("real", "fuzz", "exactness")
 MAY_SLEEP = {
+    "bench/quota_lab.py": "polls real processes by a deadline",
+    "bench/slow_node.py": "keeps a real mesh under load for so long",
     "mesh/node/workshop.py": "a lock that other processes hold can only be asked for again",
+    "mesh/runtime/measuring.py": "a run right after another would find warm caches",
+    "mesh/testing/cpu_quota.py": "the kernel empties a group a moment after its last process",
     "mesh/testing/local_mesh.py": "polls real processes by a deadline, in one place",
 }
 LINT_IMPORTS = "from importlinter.cli import lint_imports_command; lint_imports_command()"
@@ -109,7 +113,10 @@ def test_only_the_composition_root_chooses_adapters() -> None:
     graph = grimp.build_graph("mesh", cache_dir=None)
     allowed = {
         "mesh.transport.choose": {"mesh.node.adapters"},
-        "mesh.runtime.detect": {"mesh.node.adapters", "mesh.demo.whole", "mesh.runtime.shapes"},
+        "mesh.runtime.detect": {
+            *("mesh.node.adapters", "mesh.demo.whole", "mesh.runtime.shapes"),
+            "mesh.cli.profile",  # times this machine without a node
+        },
         "mesh.transport.paho_bus": {"mesh.node.adapters", "mesh.client.client"},
     }
     for module, importers in allowed.items():

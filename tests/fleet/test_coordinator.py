@@ -79,6 +79,7 @@ class Board:
     throttled: bool = False
     remeasured: int = 0
     benched: float = 1.0
+    host: str = ""
     breaks: bool = False
     hangs: bool = False
     stages: dict[StageKey, StageStatus] = field(default_factory=dict)
@@ -98,7 +99,7 @@ class Board:
             broker_url=f"mqtt://{self.name}:1883",
             broker_kind="mosquitto",
             http_url=f"http://{self.name}:80",
-            host_id=self.name,
+            host_id=self.host or self.name,
             host_cores=4,
             threads=1,
             memory_bytes=self.memory_bytes,
@@ -155,6 +156,7 @@ class Fleet:
     live: dict[ModelId, Plan] = field(default_factory=dict)
     busy: bool = False
     draining: frozenset[NodeId] = frozenset()
+    slow_links: dict[tuple[NodeId, NodeId], float] = field(default_factory=dict)
     switches_s: list[float] = field(default_factory=list)
     now_s: float = 0.0
     coordinator: Coordinator = field(default_factory=lambda: Coordinator(A))
@@ -189,12 +191,16 @@ class Fleet:
         """Who runs the live plan, stage by stage."""
         return list(self.plan.node_ids) if self.plan is not None else []
 
+    def link(self, one: NodeId, other: NodeId) -> Link:
+        takes = self.slow_links.get((one, other), 1.0)
+        return Link(peer=other, goodput_bytes_per_s=1e8 / takes, message_s=1e-3)
+
     def view(self) -> View:
         return {node_id: self.view_of(node_id, board) for node_id, board in self.boards.items()}
 
     def view_of(self, node_id: NodeId, board: Board) -> NodeView:
         peers = [
-            Link(peer=other, goodput_bytes_per_s=1e8, message_s=1e-3)
+            self.link(node_id, other)
             for other, one in self.boards.items()
             if other != node_id and one.linked and board.linked
         ]
@@ -929,6 +935,97 @@ def test_a_node_that_becomes_slower_and_slower_is_left_in_the_end(steps: list[fl
         fleet.run(7)
     fleet.run(DWELL_S + 10)
     assert A not in fleet.nodes()
+
+
+# Links that become slower or faster
+
+FRAMED = replace(UNCUT, boundary_bytes=(3_000_000, 1000))
+"""A request's frame takes 31 ms to another node."""
+
+
+def a_star() -> Fleet:
+    """Ann is the gateway and slow; bob runs the model, cleo could in hardly more time."""
+    fleet = a_trio(FRAMED, a=1.0, b=8.0, c=7.0)
+    assert fleet.nodes() == [B]
+    return fleet
+
+
+def test_a_plan_whose_link_became_slower_is_left_for_one_without_it() -> None:
+    fleet = a_star()
+    fleet.slow_links[A, B] = 4.0
+    fleet.run(10)
+    assert fleet.nodes() == [C]
+    assert fleet.plan is not None
+    assert fleet.plan.reason == "the link ann → bob became 3.9 times slower"
+    (told,) = fleet.coordinator.link_paces()
+    assert (told.node_id, told.link.peer, told.slowness) == (A, B, 3.9)
+    assert fleet.is_quiet()
+
+
+def test_a_link_that_is_fast_again_is_used_after_its_rest() -> None:
+    fleet = a_star()
+    fleet.slow_links[A, B] = 4.0
+    fleet.run(10)
+    del fleet.slow_links[A, B]
+    fleet.boards[C].slowness = 1.25
+    assert fleet.run(30).nodes() == [C]
+    assert fleet.run(60).nodes() == [B]
+    assert fleet.plan is not None
+    assert fleet.plan.reason == "the link ann → bob became 3.9 times faster"
+    assert fleet.coordinator.link_paces() == ()
+
+
+def test_a_slow_link_that_no_other_plan_avoids_is_kept() -> None:
+    fleet = a_star()
+    fleet.slow_links = {(A, B): 2.0, (A, C): 2.0}
+    assert fleet.run(30).nodes() == [B]
+    assert (len(fleet.switches_s), fleet.problem) == (1, None)
+
+
+def test_a_link_that_became_faster_is_a_reason_to_use_it() -> None:
+    fleet = a_fleet(
+        a=Board(name="ann", pieces=FRAMED),
+        b=Board(name="bob", pieces=FRAMED, speed=8.0),
+        c=Board(name="cleo", pieces=FRAMED, speed=7.0),
+    )
+    fleet.slow_links[A, B] = 4.0
+    assert fleet.run(10).nodes() == [C]
+    del fleet.slow_links[A, B]
+    assert fleet.run(5).nodes() == [C], "but 1.16 times as many requests"
+    assert fleet.run(10).nodes() == [B]
+
+
+def test_links_of_one_machine_do_not_drift() -> None:
+    fleet = a_star()
+    for board in fleet.boards.values():
+        board.host = "one"
+    fleet.run(5)
+    switches = len(fleet.switches_s)
+    fleet.slow_links[A, B] = 4.0
+    fleet.run(10)
+    assert fleet.coordinator.link_paces() == ()
+    assert len(fleet.switches_s) == switches
+
+
+@settings(max_examples=20, deadline=None)
+@given(noise=st.lists(st.floats(0.8, 1.15), min_size=10, max_size=40))
+def test_noisy_links_cause_no_switch(noise: list[float]) -> None:
+    fleet = a_star()
+    for i, factor in enumerate(noise):
+        fleet.slow_links[A, (B, C)[i % 2]] = factor
+        fleet.run(5)
+    assert len(fleet.switches_s) == 1
+
+
+@settings(max_examples=15, deadline=None)
+@given(period_s=st.integers(5, 90), takes=st.floats(1.3, 9.0))
+def test_a_link_that_flaps_causes_at_most_one_switch_a_minute(period_s: int, takes: float) -> None:
+    fleet = a_star()
+    for second in range(400):
+        fleet.slow_links[A, B] = takes if second % period_s >= period_s / 2 else 1.0
+        fleet.review()
+    assert all(later - one >= DWELL_S for one, later in pairwise(fleet.switches_s[1:]))
+    assert len(fleet.switches_s) <= 7
 
 
 # Draining
