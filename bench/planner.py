@@ -188,27 +188,21 @@ def show(case: Case) -> None:
     )
 
 
+NODES, LAYERS, PER_KIND = (2, 4, 6, 8, 10, 12), (20, 40, 80, 120, 160, 200), (1, 2, 3, 4, 5, 6)
+ROOM = 1.5
+"""Of the model, what the memory of all nodes together holds."""
+
+
 def growth() -> list[Curve]:
     """Median processor time against the number of distinct nodes, of layers, and of nodes per kind."""
-    distinct = Case(name="", kinds=0, layers=60, memory_share=0.15)
-    layered = Case(name="", kinds=8, layers=0, memory_share=0.15)
-    grouped = Case(name="", kinds=4, layers=60, memory_share=0.1)
+    case = Case(name="", kinds=8, layers=60, memory_share=ROOM / 8)
+    distinct = [replace(case, kinds=n, memory_share=ROOM / n) for n in NODES]
+    layered = [replace(case, layers=n) for n in LAYERS]
+    grouped = [replace(case, kinds=4, per_kind=n, memory_share=ROOM / (4 * n)) for n in PER_KIND]
     return [
-        Curve(
-            title="distinct nodes (60 layers)",
-            sizes=(2, 4, 6, 8, 10, 12),
-            lines=_lines([replace(distinct, kinds=n) for n in (2, 4, 6, 8, 10, 12)]),
-        ),
-        Curve(
-            title="layers (8 distinct nodes)",
-            sizes=(20, 40, 80, 120, 160, 200),
-            lines=_lines([replace(layered, layers=n) for n in (20, 40, 80, 120, 160, 200)]),
-        ),
-        Curve(
-            title="nodes of each of 4 kinds (60 layers)",
-            sizes=(1, 2, 3, 4, 5, 6),
-            lines=_lines([replace(grouped, per_kind=n) for n in (1, 2, 3, 4, 5, 6)]),
-        ),
+        Curve(title="distinct nodes (60 layers)", sizes=NODES, lines=_lines(distinct)),
+        Curve(title="layers (8 distinct nodes)", sizes=LAYERS, lines=_lines(layered)),
+        Curve(title="nodes of each of 4 kinds (60 layers)", sizes=PER_KIND, lines=_lines(grouped)),
     ]
 
 

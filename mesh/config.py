@@ -67,7 +67,7 @@ class Config:
     max_activation_bytes: int = 16 << 30  # of all tensors that a model computes
     max_operators: int = 8192  # of one model
     max_queue: int = 256  # requests waiting at a gateway
-    max_in_flight: int = 0  # 0 = two per stage
+    max_in_flight: int = 0  # 0 = two per node of a plan
     session_idle_s: float = 60.0  # without a request, a session is dropped after this
     max_sessions: int = 64  # open at a gateway, and passing a stage
     max_session_bytes: int = 256 << 20  # of state, at all stages of this node

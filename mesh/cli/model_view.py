@@ -125,7 +125,7 @@ def _figures(model: ModelStatus, names: Mapping[NodeId, str]) -> Iterator[tuple[
         yield "measured", _measured(model)
         yield "requests", _requests(model)
     if model.reason:
-        yield "planned anew", figures.with_names(model.reason, names)
+        yield f"epoch {model.epoch}", figures.with_names(model.reason, names)
     if model.problem is not None:
         problem = figures.with_names(model.problem, names)
         is_passing = model.problem.startswith("not planned yet")

@@ -1,15 +1,14 @@
 """`mesh plan`: asks a node what it would plan for a model now, and why; other questions go elsewhere."""
 
 import argparse
-from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterable
+from contextlib import closing
 from pathlib import Path
-from threading import Timer
 
 from mesh.cli import plan_devices, plan_problem, plan_show
 from mesh.cli.options import Parser, add_connection, add_json, examples
+from mesh.cli.plan_patience import patient
 from mesh.cli.session import Asker, Session
-from mesh.cli.steps import Step, steps_for
 from mesh.cli.terminal import cleaned
 from mesh.cli.wish_options import add_wishes, wishes_of
 from mesh.errors import UsageError
@@ -18,8 +17,6 @@ from mesh.wire.planned import PlanReply, PlanRequest
 
 PLANNING_TIMEOUT_S = 300.0
 """What seconds of a desktop's work may take on the smallest of boards."""
-PATIENCE_S = 1.0
-"""After so long it is said that something is under way."""
 
 
 def configure(parser: Parser) -> None:
@@ -106,6 +103,11 @@ def run(args: argparse.Namespace, session: Session) -> int:
             raise UsageError(f"{_word(name)} says how --devices are linked: add --devices")
     if args.model is None:
         raise UsageError("which model? `mesh model ls` shows those that there are")
+    if args.model.endswith(".tflite") and Path(args.model).is_file():
+        raise UsageError(
+            f"{args.model} is a file: say for which boards with --devices, as --devices pi4:2,pi5, "
+            "or give the name of a model that the mesh has (`mesh model ls`)"
+        )
     return _ask(args, session)
 
 
@@ -123,7 +125,7 @@ def _word(name: str) -> str:
 def _ask(args: argparse.Namespace, session: Session) -> int:
     request = request_of(args)
     where = session.whereabouts(args)
-    with closing(session.connect(where)) as asker, patient(session, quiet=args.json):
+    with closing(session.connect(where)) as asker, patient(args, session, at=asker.url):
         reply = ask_plan(asker, request, timeout_s=where.timeout_s)
     return plan_show.show(reply, args, session)
 
@@ -147,16 +149,3 @@ def request_of(args: argparse.Namespace) -> PlanRequest:
 def ask_plan(asker: Asker, request: PlanRequest, *, timeout_s: float) -> PlanReply:
     """The plan and what it was weighed against, fit to be shown."""
     return cleaned(asker.ask(Verb.PLAN, request, PlanReply, timeout_s=timeout_s))
-
-
-@contextmanager
-def patient(session: Session, *, quiet: bool) -> Iterator[None]:
-    """Say that plans are being weighed, should it take long."""
-    with closing(steps_for(session.terminal, quiet=quiet)) as steps:
-        told = Timer(PATIENCE_S, lambda: steps.show([Step(label="weighing plans")]))
-        told.daemon = True
-        told.start()
-        try:
-            yield
-        finally:
-            told.cancel()

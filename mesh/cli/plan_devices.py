@@ -8,6 +8,7 @@ from mesh.cli import plan_show
 from mesh.cli.link_speed import bytes_per_s
 from mesh.cli.model_derive import map_file
 from mesh.cli.options import Parser
+from mesh.cli.plan_patience import patient
 from mesh.cli.problem_wishes import with_wishes
 from mesh.cli.session import Session
 from mesh.cli.terminal import cleaned
@@ -69,7 +70,9 @@ def run(args: argparse.Namespace, session: Session) -> int:
     file = _read(Path(args.model), config)
     supposition = supposed(boards, file.pieces, profiles, wire=_wire(args))
     supposition = replace(supposition, problem=with_wishes(supposition.problem, args))
-    return plan_show.show(_reply(file, supposition, args), args, session)
+    with patient(args, session):
+        reply = _reply(file, supposition, args)
+    return plan_show.show(reply, args, session)
 
 
 def _read(path: Path, config: Config) -> _ModelFile:
@@ -98,13 +101,14 @@ def _reply(file: _ModelFile, supposition: Supposition, args: argparse.Namespace)
     """As a node would answer. Raises: InfeasibleError."""
     problem = supposition.problem
     solution = solve(problem)
+    explanation = explain(problem, solution, with_helps=args.explain or args.json)
     weighed = Weighed(
         name=file.name,
         model_id=file.model_id,
         boundaries=file.pieces.boundaries,
         problem=problem,
-        explanation=explain(problem, solution, with_helps=args.explain or args.json),
-        front=pareto_front(problem) if args.pareto else (),
+        explanation=explanation,
+        front=pareto_front(problem, known=explanation.plans) if args.pareto else (),
         from_mesh=False,
         with_problem=args.dump_problem is not None,
         supposed=supposition.notes,

@@ -11,6 +11,8 @@ from mesh.ids import NodeId
 from mesh.wire.planned import PlanHelp, PlannedPart, PlanOption, PlanReply
 
 _RATE_CELLS = 12
+_FIGURES_CELLS = 41
+"""What a line of figures takes beside its title and its bar."""
 _MAX_NAMES = 4
 """Nodes of a stage that are named; of more only the number is told."""
 
@@ -25,11 +27,11 @@ def rivals(plan: PlanReply, canvas: Canvas) -> Iterator[RenderableType]:
     fastest = max((rate_of(option) or 0.0 for option in shown), default=0.0)
     titles = [title(option) for option in shown] + [none.title for none in plan.missing]
     width = max(map(len, titles))
-    yield Text(
-        f"   {'COMPARED':<{width}}  REQUESTS/S  {'':<{_RATE_CELLS}}  ANSWERS IN  PROOF", style=FAINT
-    )
+    cells = min(_RATE_CELLS, max(0, canvas.width - width - _FIGURES_CELLS))
+    yield Text(f"   {'COMPARED':<{width}}  REQUESTS/S  {'':<{cells}}  ANSWERS IN  PROOF", FAINT)
     for option in shown:
-        yield _figures_line(plan, option, width, fastest, canvas)
+        bar = _rate_bar(option, fastest, canvas, _rate_style(plan, option), cells)
+        yield _figures_line(plan, option, width, bar.append(" " * (cells - len(bar))))
         yield paragraph(who_and_what(option), indent=5, style=FAINT)
     for none in plan.missing:
         yield Text(f"   {none.title:<{width}}  {'none':>10}")
@@ -37,7 +39,7 @@ def rivals(plan: PlanReply, canvas: Canvas) -> Iterator[RenderableType]:
 
 
 def front(found: Sequence[PlanOption], canvas: Canvas) -> RenderableType:
-    """From the soonest answers to the most requests."""
+    """From the soonest answers to the most requests; plans whose figures show as equal are told once."""
     columns = (
         Column(title="ANSWERS IN", is_number=True),
         _RATE,
@@ -46,15 +48,16 @@ def front(found: Sequence[PlanOption], canvas: Canvas) -> RenderableType:
         Column(title="STAGES", wraps=True),
     )
     fastest = max((rate_of(option) or 0.0 for option in found), default=0.0)
+    unlike = {(figures.milliseconds(one.latency_s), _rate(one)): one for one in found}
     rows = (
         (
             figures.milliseconds(option.latency_s),
             _rate(option),
-            _rate_bar(option, fastest, canvas, ACCENT),
+            _rate_bar(option, fastest, canvas, ACCENT, _RATE_CELLS),
             proof(option),
             layout(option),
         )
-        for option in found
+        for option in unlike.values()
     )
     return table(columns, rows, indent=3)
 
@@ -109,17 +112,18 @@ def title(option: PlanOption) -> str:
     return "live now" if option.title == "live" else option.title
 
 
-def _figures_line(
-    plan: PlanReply, option: PlanOption, width: int, fastest: float, canvas: Canvas
-) -> Text:
+def _rate_style(plan: PlanReply, option: PlanOption) -> str:
+    return GOOD if is_same(option, plan.chosen) else ACCENT
+
+
+def _figures_line(plan: PlanReply, option: PlanOption, width: int, bar: Text) -> Text:
     is_chosen = is_same(option, plan.chosen)
-    bar = _rate_bar(option, fastest, canvas, GOOD if is_chosen else ACCENT)
     return Text.assemble(
         (" * " if is_chosen else "   ", HEADING),
         (f"{title(option):<{width}}", HEADING if is_chosen else ""),
         f"  {_rate(option):>10}  ",
         bar,
-        f"{'':<{_RATE_CELLS - len(bar)}}  {figures.milliseconds(option.latency_s):>10}  ",
+        f"  {figures.milliseconds(option.latency_s):>10}  ",
         proof(option),
     )
 
@@ -141,9 +145,9 @@ def _rate(option: PlanOption) -> str:
     return figures.MISSING if rate is None else figures.rate(rate).split(" ")[0]
 
 
-def _rate_bar(option: PlanOption, fastest: float, canvas: Canvas, style: str) -> Text:
+def _rate_bar(option: PlanOption, fastest: float, canvas: Canvas, style: str, cells: int) -> Text:
     rate = rate_of(option)
-    return canvas.bar(rate / fastest, _RATE_CELLS, style) if rate and fastest else Text()
+    return canvas.bar(rate / fastest, cells, style) if rate and fastest else Text()
 
 
 def _nodes(stage: PlannedPart) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from mesh.cli import plan_show
 from mesh.cli.failure import line
 from mesh.cli.options import Parser, existing_file
+from mesh.cli.plan_patience import patient
 from mesh.cli.problem_wishes import with_wishes
 from mesh.cli.session import Session
 from mesh.cli.terminal import cleaned, json_line
@@ -60,10 +61,16 @@ def run(args: argparse.Namespace, session: Session) -> int:
     question = read_question(args.problem)
     problem = with_wishes(question.problem, args)
     if not args.json:
-        reply = _reply(args, question, problem)
+        with patient(args, session):
+            reply = _reply(args, question, problem)
         return plan_show.show(reply, args, session)
     if args.svg is not None or args.dump_problem is not None:
         raise UsageError("--problem with --json writes no other file: leave --json out")
+    if args.explain or args.pareto:
+        raise UsageError(
+            "--problem with --json tells the best plan only: leave --json, or --explain and "
+            "--pareto, out"
+        )
     try:
         solution = solve(problem)
     except InfeasibleError as error:
@@ -127,13 +134,14 @@ def _stage(stage: PlannedStage, question: Question) -> dict[str, Any]:
 def _reply(args: argparse.Namespace, question: Question, problem: Problem) -> PlanReply:
     """As a node would answer. Raises: InfeasibleError."""
     solution = solve(problem)
+    explanation = explain(problem, solution, with_helps=args.explain)
     weighed = Weighed(
         name=question.model.name or args.problem.name,
         model_id=ModelId(question.model.model_id),
         boundaries=question.boundaries,
         problem=problem,
-        explanation=explain(problem, solution, with_helps=args.explain),
-        front=pareto_front(problem) if args.pareto else (),
+        explanation=explanation,
+        front=pareto_front(problem, known=explanation.plans) if args.pareto else (),
         from_mesh=False,
         with_problem=args.dump_problem is not None,
     )

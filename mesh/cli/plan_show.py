@@ -46,10 +46,7 @@ def _text(reply: PlanReply, args: argparse.Namespace, session: Session) -> str:
     canvas = session.terminal.canvas
     if args.pareto and not args.explain:
         return plan_view.render_front(reply, canvas)
-    if not args.explain:
-        return plan_view.render(reply, canvas)
-    text = plan_view.render_explained(reply, canvas)
-    return f"{text}\n\n{plan_view.render_front(reply, canvas)}" if args.pareto else text
+    return (plan_view.render_explained if args.explain else plan_view.render)(reply, canvas)
 
 
 def _write(path: Path, text: str) -> None:

@@ -1,5 +1,6 @@
 """Renders a plan's stages as a table, a line for each node; with bars it also says how busy each one is; pure."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -61,7 +62,7 @@ def _figure_rows(plan: PlanReply, canvas: Canvas, *, is_shared: bool) -> Iterato
         yield (
             _pointer(canvas, is_hit=mark.is_way_out(option)),
             *("", "reply", f"to {plan.gateway_name}", *([""] if is_shared else []), ""),
-            Text(figures.milliseconds(option.exit_s), style=_way_out_style(mark, option)),
+            Text(figures.milliseconds(_way_out_s(option)), style=_way_out_style(mark, option)),
         )
 
 
@@ -84,9 +85,14 @@ def _bar_rows(plan: PlanReply, canvas: Canvas) -> Iterator[tuple[Cell, ...]]:
         yield (
             _pointer(canvas, is_hit=mark.is_way_out(option)),
             *("", "reply", f"to {plan.gateway_name}", ""),
-            bars.way(option.exit_s, 1.0, style),
+            bars.way(_way_out_s(option), 1.0, style),
             "",
         )
+
+
+def _way_out_s(option: PlanOption) -> float:
+    """What a reply takes of the gateway's way in, on the average."""
+    return math.fsum(node.share * node.send_s for node in option.stages[-1].replicas)
 
 
 def _bar_cells(plan: PlanReply, canvas: Canvas) -> int:

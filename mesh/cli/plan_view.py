@@ -23,19 +23,20 @@ def render(plan: PlanReply, canvas: Canvas) -> str:
 
 
 def render_explained(plan: PlanReply, canvas: Canvas) -> str:
-    """Everything that there is to say."""
-    return canvas.draw(_explained(plan, canvas))
+    """Everything that there is to say, and the front where that was asked for."""
+    front = [Text(), Text(), *_front(plan, canvas)] if plan.front else []
+    return canvas.draw([*_explained(plan, canvas), *front])
 
 
 def render_front(plan: PlanReply, canvas: Canvas) -> str:
     """The plans between the soonest answers and the most requests."""
-    return canvas.draw(
-        [
-            Text.assemble((plan.name, HEADING), "  sooner answers, or more of them"),
-            Text(),
-            plan_options.front(plan.front, canvas),
-        ]
-    )
+    return canvas.draw([*_front(plan, canvas), *_supposed(plan)])
+
+
+def _front(plan: PlanReply, canvas: Canvas) -> Iterator[RenderableType]:
+    yield Text.assemble((plan.name, HEADING), "  sooner answers, or more of them")
+    yield Text()
+    yield plan_options.front(plan.front, canvas)
 
 
 def _short(plan: PlanReply, canvas: Canvas) -> Iterator[RenderableType]:
@@ -127,7 +128,7 @@ def _likely(least: float, most: float) -> str:
 def _who_is_left_out(plan: PlanReply) -> Iterator[tuple[str, Cell]]:
     if plan.left_out:
         names = ", ".join(one.node_name for one in plan.left_out)
-        yield "left out", f"{names}; `mesh plan {plan.name} --explain` says why"
+        yield "left out", f"{names}; --explain says why"
 
 
 def _proof(plan: PlanReply) -> str:
@@ -141,7 +142,7 @@ def _live(plan: PlanReply) -> str:
         return "not yet: no plan serves this model"
     reason = f" ({plan.live.reason})" if plan.live.reason else ""
     if plan.chosen.title != "live":
-        return f"epoch {plan.live.epoch} serves now, not by this plan"
+        return f"epoch {plan.live.epoch} serves now; this is what would be planned"
     if plan.live.requests_per_s is None:
         return f"epoch {plan.live.epoch}{reason}; no requests in the last seconds"
     return f"epoch {plan.live.epoch}{reason}; {figures.rate(plan.live.requests_per_s)} now"

@@ -24,6 +24,8 @@ def with_wishes(problem: Problem, args: argparse.Namespace) -> Problem:
         "required": frozenset(_ids(problem, args.must)) or None,
     }
     never = _ids(problem, args.never)
+    for both in sorted(wishes["required"] & {*never} if wishes["required"] else ()):
+        raise UsageError(f"{problem.label(both)} cannot be in --must and in --never: choose one")
     try:
         return replace(
             problem,

@@ -22,7 +22,7 @@ from mesh.cli.terminal import cleaned
 from mesh.device.board import Board
 from mesh.device.profile_files import load_profiles
 from mesh.device.threads import most_threads
-from mesh.errors import DeviceError
+from mesh.errors import DeviceError, UsageError
 from mesh.runtime.detect import detect_runtime
 from mesh.runtime.port import Runtime
 
@@ -51,6 +51,7 @@ def configure(parser: Parser) -> None:
 
 
 def run(args: argparse.Namespace, session: Session) -> int:
+    _check(args)
     if args.list:
         return _list(args, session)
     report = cleaned(look(Board()))
@@ -69,6 +70,23 @@ def run(args: argparse.Namespace, session: Session) -> int:
             )
         )
     return 0
+
+
+def _check(args: argparse.Namespace) -> None:
+    """Words that mean nothing together are an error. Raises: UsageError."""
+    said = {
+        "--list": args.list,
+        "--toml": args.toml,
+        "--rates": args.rates,
+        "--no-timing": args.no_timing,
+    }
+    for one, others in (
+        ("--list", ("--toml", "--rates", "--no-timing")),
+        ("--rates", ("--no-timing",)),
+    ):
+        for other in others:
+            if said[one] and said[other]:
+                raise UsageError(f"{one} and {other} exclude each other: leave one out")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

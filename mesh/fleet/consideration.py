@@ -117,7 +117,7 @@ def _basis(track: Track, now: Situation, eligible: tuple[NodeId, ...]) -> Basis:
     return Basis(
         nodes=eligible,
         wishes=now.facts.wishes,
-        kernels=tuple((one.kernel_class, one.threads) for one in measured),
+        kernels=tuple((one.kernel_class, one.threads, one.power_mode) for one in measured),
         linked=tuple(sorted(known_links(now.view, {*eligible, now.me}))),
         paces=tuple((n, track.paces[n].slowness * _share(n, now)) for n in eligible),
         paths=tuple(

@@ -33,6 +33,10 @@ from mesh.wire.documents import (
 )
 from mesh.wire.measured import MAX_TIME_S, Link
 
+FIRST_PAUSE_S = 1.0
+"""Before planning anew when a golden check was lost on its way; each time in a row it doubles."""
+MAX_PAUSE_S = 60.0
+
 
 class Coordinator:
     """The tracks of all models, of use only while this node holds the lease."""
@@ -125,7 +129,11 @@ class Coordinator:
                 me=self._me,
                 now_s=now_s,
             )
-            track, instruction = _advance(track, situation)
+            try:
+                track, instruction = _advance(track, situation)
+            except ValueError as error:  # of one model: the others, and what is live, go on
+                told = f"what its nodes say of themselves cannot be planned with: {error}"
+                track, instruction = replace(track, problem=told), None
             self._tracks[model_id] = track
             if instruction is not None:
                 instructions.append(instruction)
@@ -177,11 +185,11 @@ class Coordinator:
         if failure is not None:
             # The basis stays: only other nodes or another split are a reason to try again.
             failed = replace(track, problem=f"the golden check failed: {failure}")
-            self._tracks[plan.model_id] = idle(
-                replace(failed, basis=None) if again else failed, now_s
-            )
+            self._tracks[plan.model_id] = idle(_pausing(failed, now_s) if again else failed, now_s)
             return None
-        live = replace(track, phase=Phase.LIVE, since_s=now_s, next_plan=None, problem=None)
+        live = replace(
+            track, phase=Phase.LIVE, since_s=now_s, next_plan=None, problem=None, pause_s=0.0
+        )
         if track.causes:
             live = replace(live, switched_s=now_s, switched_for=track.causes)
         self._tracks[plan.model_id] = live
@@ -196,7 +204,16 @@ def _advance(track: Track, now: Situation) -> tuple[Track, Instruction | None]:
         return watch_preparation(track, track.next_plan, now)
     failing = broken(now.view, now.live)
     track = barring(track, {n: why for n, why in failing.items() if n not in track.barred}, now)
+    is_served = now.live is None or (is_healthy(now.live, now.ready) and not failing)
+    if now.now_s < track.pauses_until_s and is_served:
+        return track, None
     return consider(track, now)
+
+
+def _pausing(track: Track, now_s: float) -> Track:
+    """To be planned anew, after twice the last pause: what is lost each time must not cost loading each time."""
+    pause_s = min(2 * track.pause_s or FIRST_PAUSE_S, MAX_PAUSE_S)
+    return replace(track, basis=None, pause_s=pause_s, pauses_until_s=now_s + pause_s)
 
 
 def _keeps(track: Track, live: Plan, found: Found) -> bool:

@@ -11,6 +11,7 @@ from mesh.model.tensor import LayerRange
 from mesh.planning import PlanLink, PlanNode, Problem
 from mesh.planning.pieces import Pieces
 from mesh.planning.wishes import Wishes
+from mesh.wire.documents import MAX_REPLICAS
 from mesh.wire.measured import CapabilityDocument, LinksDocument, RefusedLayers
 
 INTERPRETER_BYTES = 48 << 20
@@ -124,13 +125,19 @@ def problem_for(
         receive_memory_bytes=tuple(2 * size_bytes for size_bytes in pieces.boundary_bytes),
         send_memory_bytes=tuple(2 * size_bytes for size_bytes in pieces.boundary_bytes),
         min_stages=max(1, min(wishes.min_stages, len(nodes), len(pieces))),
-        max_replicas=wishes.max_replicas,
+        max_replicas=_most_replicas(wishes, len(nodes)),
         required=frozenset(wishes.must),
         private_layers=_pieces_with(pieces, wishes.private_layers),
         private_nodes=_nodes_of(view, usable, wishes.owner),
         latency_bound_s=wishes.bound_s,
         objective=wishes.objective,
     )
+
+
+def _most_replicas(wishes: Wishes, nodes: int) -> int | None:
+    """As many as asked for, and no more than a plan's document can name; None where any number can."""
+    most = MAX_REPLICAS if wishes.max_replicas is None else min(wishes.max_replicas, MAX_REPLICAS)
+    return wishes.max_replicas if nodes <= MAX_REPLICAS else most
 
 
 def without_bytes(problem: Problem, held_bytes: Mapping[NodeId, int]) -> Problem | None:

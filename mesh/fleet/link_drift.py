@@ -22,8 +22,8 @@ Pair = tuple[NodeId, NodeId]
 
 BAND = 1.5
 """What a link is told to take, within this factor of what is believed, either way, is noise."""
-NOISE_S = 2e-3
-"""So much of a transfer is the scheduler's: a link is neither slow nor fast for less."""
+NOISE_S = 5e-3
+"""So much of a transfer is the processors', which are busier at one time than at another."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -85,7 +85,7 @@ class _Report:
             gateway_name=self._name(weighed.problem.gateway),
             objective=weighed.problem.objective.value,
             latency_bound_s=bound_s if math.isfinite(bound_s) else None,
-            verdict=told.verdict.replace("the given plan", "the live plan"),
+            verdict=_of_the_live_plan(told.verdict),
             chosen=self._chosen(),
             alternatives=tuple(
                 self._option(title, found) for title, found, _ in self._rivals() if found
@@ -207,7 +207,7 @@ class _Report:
     def _left_out(self) -> tuple[LeftOut, ...]:
         told = self._weighed.explanation.left_out
         return (
-            *self._named((one.node_id, one.sentence) for one in told),
+            *self._named((one.node_id, _of_the_live_plan(one.sentence)) for one in told),
             *self._weighed.others,
         )
 
@@ -220,6 +220,11 @@ class _Report:
     def _name(self, node_id: NodeId | None) -> str:
         given = self._weighed.names.get(node_id) if node_id is not None else None
         return given or self._weighed.problem.label(node_id)
+
+
+def _of_the_live_plan(text: str) -> str:
+    """The planner calls a plan that it did not find the given one."""
+    return text.replace("the given plan", "the live plan")
 
 
 def _finite(number: float) -> float | None:

@@ -14,6 +14,7 @@ from mesh.planning.wishes import Wishes
 from mesh.wire import codec
 from mesh.wire.documents import (
     MAX_PLAN_REASON_CHARS,
+    MAX_PROBLEM_CHARS,
     Plan,
     PlanPhase,
     PlanReplica,
@@ -71,11 +72,11 @@ def propose(
         phase=PlanPhase.PREPARING,
         stages=tuple(stages),
         bottleneck_s=max(solution.bottleneck_s, _SHORTEST_S),
-        bottleneck=str(solution.bottleneck),
+        bottleneck=str(solution.bottleneck)[:MAX_PROBLEM_CHARS],
         latency_s=solution.latency_s,
         single_node=single.node_ids[0] if single is not None else None,
         single_node_s=single.bottleneck_s if single is not None else None,
-        verdict=explanation.verdict,
+        verdict=explanation.verdict[:MAX_PROBLEM_CHARS],  # nodes choose their names
         optimal=solution.optimal,
         gap=solution.gap,
         reason=reason[:MAX_PLAN_REASON_CHARS],

@@ -48,6 +48,13 @@ def _difference(track: Track, basis: Basis, now: Situation) -> str:
         return f"{_named(left, now)} cannot take part any more"
     if old.wishes != basis.wishes:
         return "what the model asks for is not what it was"
+    modes = [
+        f"{_named([n], now)} is in power mode {new[-1]} instead of {was[-1]}"
+        for n, was, new in zip(basis.nodes, old.kernels, basis.kernels, strict=False)
+        if was[-1] != new[-1]
+    ]
+    if modes:
+        return "; ".join(modes[:_MAX_NAMED])
     had, now_has = dict(old.cores), dict(basis.cores)
     before = dict(old.paces)
     moved = [

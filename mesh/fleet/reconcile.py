@@ -31,7 +31,10 @@ class Changes:
 SLACK = 4.0
 """Requests may take so many times as long as was promised: nodes get slower, gateways are several."""
 WINDOW_PER_NODE = 2
-"""Requests that a gateway has under way for each node of a plan, unless it is told otherwise."""
+"""Requests that a gateway has under way for each node of a plan, unless it is told otherwise.
+
+One is computed, one is on its way.
+"""
 LONGEST_S = 600.0
 
 

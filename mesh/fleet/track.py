@@ -74,7 +74,7 @@ class Basis:
 
     nodes: tuple[NodeId, ...]
     wishes: Wishes
-    kernels: tuple[tuple[str, int], ...]
+    kernels: tuple[tuple[str, int, str], ...]
     linked: tuple[tuple[NodeId, NodeId], ...]
     paces: tuple[tuple[NodeId, float], ...] = ()
     cores: tuple[tuple[NodeId, float], ...] = ()
@@ -88,6 +88,7 @@ class Track:
     `causes` = the nodes and links whose drift is why a plan is being sought or made ready, empty where it is for
     another reason, which `reason` tells. `switched_s` and `switched_for` are of the last plan that
     went live for drift; `prepared_s` is how long the last plan took to be made ready.
+    Nothing is planned before `pauses_until_s`, `pause_s` after a check that was lost on its way.
     """
 
     phase: Phase = Phase.UNPLANNED
@@ -105,6 +106,8 @@ class Track:
     switched_s: float | None = None
     switched_for: frozenset[Cause] = frozenset()
     prepared_s: float | None = None
+    pause_s: float = 0.0
+    pauses_until_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -206,7 +206,11 @@ class Control:
                 self._check(instruction.plan)
 
     def _solve(self, facts: ModelFacts, question: Solve) -> None:
+        lease = self.lease
+
         def done(outcome: Found | str | MeshError) -> None:
+            if lease != self.lease:
+                return  # its track is forgotten; another may be waiting for an answer of its own
             planned = str(outcome) if isinstance(outcome, MeshError) else outcome
             live = self.adopted.get(facts.model_id)
             view, now_s = self._roster.view, self._loop.now_s()

@@ -1,10 +1,12 @@
 """Before a plan goes live, the model's golden input goes through it and must come out as recorded.
 
-It goes as many ways as pass every replica: each proves itself before a request goes there.
+It goes as many ways as pass every replica: each proves itself before a request goes there. Through
+each of them it goes once at a time.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from mesh.errors import MeshError, UnsupportedModelError
@@ -41,10 +43,11 @@ class _Run:
 
 @dataclass(slots=True, kw_only=True)
 class _Outcomes:
-    """Calls back once: at the first failure, or when so many runs have passed."""
+    """Calls back once: at the first failure, or when so many runs have passed, of which some wait."""
 
     left: int
     on_outcome: OnOutcome
+    waiting: "deque[Callable[[], None]]" = field(default_factory=deque)
 
     def add(self, outcome: Outcome) -> None:
         if self.left == 0:
@@ -53,6 +56,13 @@ class _Outcomes:
         self.left = 0 if failure is not None else self.left - 1
         if self.left == 0:
             self.on_outcome(outcome)
+        else:
+            self.begin()
+
+    def begin(self) -> None:
+        """Have the next run begin, if one waits."""
+        if self.waiting:
+            self.waiting.popleft()()
 
 
 class GoldenCheck:
@@ -83,7 +93,11 @@ class GoldenCheck:
                 expected=expected,
                 kernel_class=golden.kernel_class,
             )
-            self._send(run, _paired(manifest.inputs, inputs), outcomes)
+            send = partial(self._send, run, _paired(manifest.inputs, inputs), outcomes)
+            outcomes.waiting.append(send)
+        # So many in a row pass different replicas: none has more than one to compute.
+        for _ in range(min(len(stage.replicas) for stage in plan.stages)):
+            outcomes.begin()
 
     def _send(
         self, run: _Run, inputs: tuple[tuple[TensorSpec, bytes], ...], outcomes: _Outcomes

@@ -28,7 +28,7 @@ from mesh.node.workshop import OpenedModel, Wish, Workshop
 from mesh.store import catalogue as catalogues
 from mesh.store.catalogue import Catalogue
 from mesh.store.disk import ModelStore
-from mesh.store.fetch import fetch_golden, fetch_model, fetch_uploaded
+from mesh.store.fetch import fetch_golden, fetch_model, fetch_uploaded, is_complete
 from mesh.store.manifest import Golden, ModelManifest, check_model_name
 from mesh.wire.documents import Activity, HoldingsDocument
 from mesh.wire.measured import CapabilityDocument
@@ -101,7 +101,7 @@ class Library:
         return self.catalogue.model_ids()
 
     def holdings(self) -> HoldingsDocument:
-        held = {one.model_id for one in self.catalogue.live() if self._is_complete(one)}
+        held = {one.model_id for one in self.catalogue.live() if is_complete(self._store, one)}
         return HoldingsDocument(held=tuple(sorted(held)))
 
     def publish(self, publisher: Publisher) -> None:
@@ -225,29 +225,35 @@ class Library:
         return manifest
 
     def keep(
-        self, view: View, present: frozenset[NodeId], *, again: Collection[ModelId] = ()
+        self,
+        view: View,
+        present: frozenset[NodeId],
+        *,
+        again: Collection[ModelId] = (),
+        is_idle: bool = True,
     ) -> None:
         """Do the next thing for each served model: fetch it, then open and measure it.
 
         Models in `again` are measured once more: what was measured once does not hold any more.
         """
         self._workshop.threads.see(view, present, self._me)
+        self._workshop.power.keep(self._working.run, now_s=self._loop.now_s())
         for manifest in self.catalogue.live():
             model_id = manifest.model_id
             if model_id in self._busy or self._loop.now_s() < self._retry_at_s.get(model_id, 0.0):
                 continue
-            if not self._is_complete(manifest):
+            if not is_complete(self._store, manifest):
                 self._fetch(manifest, sources(view, present, model_id, self._me))
-            elif self._is_to_measure(model_id):
+            elif self._is_to_measure(model_id, is_idle=is_idle):
                 self._measure(manifest)
             elif model_id in again and self._loop.now_s() >= self._again_at_s.get(model_id, 0.0):
                 self._again_at_s[model_id] = self._loop.now_s() + MEASURE_AGAIN_S
                 self._measure(manifest, anew=True)
 
-    def _is_to_measure(self, model_id: ModelId) -> bool:
+    def _is_to_measure(self, model_id: ModelId, *, is_idle: bool) -> bool:
         if model_id not in self.capabilities or model_id in self._retry_at_s:
             return True
-        return self._workshop.threads.is_exceeded_by(self.capabilities[model_id].threads)
+        return self._workshop.is_outdated(self.capabilities[model_id], is_idle=is_idle)
 
     def _check_name(self, wish: Wish) -> None:
         check_model_name(wish.name)
@@ -278,12 +284,6 @@ class Library:
             self._store.remove(model_id)
         except StoreError as error:
             _log.error("a model's files could not be removed: %s", error)
-
-    def _is_complete(self, manifest: ModelManifest) -> bool:
-        """Whether the model's file and its golden outputs are here."""
-        return self._store.has(manifest.model_id) and (
-            manifest.golden is None or self._store.golden_path(manifest.model_id).is_file()
-        )
 
     # Work under way
 

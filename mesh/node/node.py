@@ -285,7 +285,7 @@ class Node:
             self._adapters.runtime,
             me=self.node_id,
             device_profile=self._profile.name,
-            power_mode=self._adapters.board.power_mode(self._profile),
+            power_mode=lambda: self._adapters.board.power_mode(self._profile),
             cores=self._facts.cores,
         )
         return Library(
@@ -338,8 +338,8 @@ class Node:
         self._control.review_soon()
 
     def _keep_models(self) -> None:
-        again = self._control.to_measure_again()
-        self._library.keep(self._roster.view, self._roster.present, again=again)
+        again, idle = self._control.to_measure_again(), not self._stages.held
+        self._library.keep(self._roster.view, self._roster.present, again=again, is_idle=idle)
         self._library.publish(self._publisher)
 
     def _send_frame(self, node_id: NodeId, lane: Lane, frame: Frame) -> None:

@@ -1,9 +1,9 @@
 """Answers `mesh plan`: gathers today's facts and has them weighed beside the loop; nothing goes live here."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
-from mesh.errors import InfeasibleError, MeshError, NoPlanError, OverloadedError
+from mesh.errors import InfeasibleError, MeshError, NoPlanError, OverloadedError, UsageError
 from mesh.fleet.beliefs import drifted_links, in_words, paces_told
 from mesh.fleet.facts import Standing, problem_for, standing, without_bytes
 from mesh.fleet.naming import node_named, with_ids
@@ -16,6 +16,7 @@ from mesh.node.library import Library
 from mesh.node.plan_weighing import Question, weigh
 from mesh.node.roster import Roster
 from mesh.node.status import name_of
+from mesh.planning import Problem
 from mesh.planning.wishes import Wishes
 from mesh.wire.documents import GatewayStats, Heartbeat
 from mesh.wire.planned import LeftOut, PlanReply, PlanRequest
@@ -72,6 +73,7 @@ class PlanDesk:
         wishes = facts.wishes
         if request.wishes is not None:
             wishes = with_ids(request.wishes, view, asked=self._me)
+            _check_layers(wishes, facts)
         who = self._standing(facts, wishes, request.without)
         told = self._control.coordinators_plans()
         live = self._control.adopted.get(facts.model_id)
@@ -80,7 +82,7 @@ class PlanDesk:
             facts.model_id,
             facts.pieces,
             eligible=who.eligible,
-            gateway=self._control.lease.holder or self._me,
+            gateway=self._gateway(request.without, who),
             wishes=wishes,
             draining=self._roster.draining,
             paces=paces_told(told, facts.model_id),
@@ -95,7 +97,10 @@ class PlanDesk:
             others=self._others(who),
             plan=None if is_supposed else live,
             roomy=None if is_supposed else without_bytes(problem, held_by(view, live)),
-            corrections=in_words(told, facts.model_id, view, self._roster.conditions()),
+            corrections=(
+                *_fewer_stages(wishes, problem),
+                *in_words(told, facts.model_id, view, self._roster.conditions()),
+            ),
         )
 
     def _facts(self, name: str) -> ModelFacts:
@@ -124,6 +129,13 @@ class PlanDesk:
             told = "; ".join(f"{one.node_name}: {one.reason}" for one in self._others(who))
             raise InfeasibleError(f"no node can take part: {told or 'no node is ready'}")
         return who
+
+    def _gateway(self, without: Iterable[str], who: Standing) -> NodeId:
+        """Where requests are to come in: as of a coordinator's plans, if that node is to be there."""
+        left_out = {node_named(self._roster.view, word) for word in without}
+        likely = (self._control.lease.holder, self._me, *who.eligible)
+        there = (one for one in likely if one is not None and one not in left_out)
+        return next(there, self._me)
 
     def _others(self, who: Standing) -> tuple[LeftOut, ...]:
         """Who is no part of the question, and why."""
@@ -171,3 +183,22 @@ class PlanDesk:
         for node_id in sorted(self._roster.others):
             beat = self._roster.members[node_id].heartbeat
             yield from beat.gateway if beat is not None else ()
+
+
+def _check_layers(wishes: Wishes, facts: ModelFacts) -> None:
+    """Raises: UsageError."""
+    layers = facts.pieces.boundaries[-1]
+    if wishes.private_layers > layers:
+        raise UsageError(
+            f"{facts.name} has {layers} layers, fewer than the {wishes.private_layers} that "
+            "are to be private: give a smaller number"
+        )
+
+
+def _fewer_stages(wishes: Wishes, problem: Problem) -> Iterator[str]:
+    """A split asked for is made as wide as nodes and cuts allow: not in silence."""
+    if wishes.min_stages > problem.min_stages:
+        yield (
+            f"{wishes.min_stages} stages were asked for, and {problem.min_stages} are the most that "
+            "its nodes and cuts allow now"
+        )

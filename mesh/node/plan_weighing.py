@@ -16,7 +16,7 @@ from mesh.planning.front import pareto_front
 from mesh.wire.documents import Plan
 from mesh.wire.planned import LeftOut, PlanRequest
 
-EXPLAINING_S, GLANCING_S = 3.0, 1.0
+EXPLAINING_S, GLANCING_S = 3.0, 2.5
 """What may be spent on rivals and reasons, with what would help and without: see `solve`."""
 
 
@@ -48,18 +48,19 @@ def weigh(question: Question) -> Weighed:
         problem, solution = solved(problem, question.roomy)
     else:
         solution = planned
+    explanation = explain(
+        problem,
+        solution,
+        budget_s=EXPLAINING_S if request.helps else GLANCING_S,
+        with_helps=request.helps,
+    )
     return Weighed(
         name=facts.name,
         model_id=facts.model_id,
         boundaries=facts.pieces.boundaries,
         problem=problem,
-        explanation=explain(
-            problem,
-            solution,
-            budget_s=EXPLAINING_S if request.helps else GLANCING_S,
-            with_helps=request.helps,
-        ),
-        front=pareto_front(problem) if request.front else (),
+        explanation=explanation,
+        front=pareto_front(problem, known=explanation.plans) if request.front else (),
         others=question.others,
         is_live=planned is not None,
         with_problem=request.dump_problem,

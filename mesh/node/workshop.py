@@ -19,6 +19,7 @@ from mesh.ids import ModelId, NodeId
 from mesh.model import Limits, read_model
 from mesh.model.limits import model_limits
 from mesh.node.held_stage import ModelFile
+from mesh.node.power_mode import PowerMode
 from mesh.node.thread_share import ThreadShare
 from mesh.planning.pieces import Pieces, pieces_of
 from mesh.planning.wishes import Wishes
@@ -28,7 +29,7 @@ from mesh.runtime.port import Runtime
 from mesh.runtime.whole import WholeRun
 from mesh.store.disk import ModelStore, hash_file
 from mesh.store.manifest import Golden, ImageOptions, ModelManifest
-from mesh.wire.measured import CapabilityDocument, RefusedLayers
+from mesh.wire.measured import MAX_MODE_CHARS, CapabilityDocument, RefusedLayers
 
 _log = logging.getLogger("mesh.workshop")
 
@@ -45,19 +46,19 @@ class Surroundings:
     """Under what conditions this node measures, and what its messages and models may hold."""
 
     device_profile: str
-    power_mode: str
+    power: PowerMode
     threads: ThreadShare
     max_boundary_bytes: int
     limits: Limits = field(default_factory=Limits)
 
 
 def surroundings_of(
-    config: Config, *, device_profile: str, power_mode: str, threads: ThreadShare
+    config: Config, *, device_profile: str, power: PowerMode, threads: ThreadShare
 ) -> Surroundings:
     """With what the configuration says of messages and models."""
     return Surroundings(
         device_profile=device_profile,
-        power_mode=power_mode,
+        power=power,
         threads=threads,
         max_boundary_bytes=config.max_payload_bytes,
         limits=model_limits(config),
@@ -104,6 +105,7 @@ class Workshop:
         self._surroundings = surroundings
         self._scratch_dir = scratch_dir
         self.threads = surroundings.threads
+        self.power = surroundings.power
 
     def open(self, model_id: ModelId) -> OpenedModel:
         """Read a file of the store."""
@@ -136,7 +138,7 @@ class Workshop:
             model_id=model_id,
             kernel_class=self._runtime.info().kernel_class,
             device_profile=self._surroundings.device_profile,
-            power_mode=self._surroundings.power_mode,
+            power_mode=self.power.now,
             threads=self.threads.configured,
             most_threads=self.threads.most,
         )
@@ -151,6 +153,7 @@ class Workshop:
             boundaries=capability.boundaries,
             layer_s=capability.layer_s,
             stage_s=capability.stage_s,
+            power_mode=conditions.power_mode[:MAX_MODE_CHARS],
             refused=tuple(
                 RefusedLayers(start=one.start, stop=one.stop, reason=one.reason)
                 for one in capability.refusals
@@ -175,6 +178,16 @@ class Workshop:
             if capability.lasts and not anew:
                 self._cache.put(capability)
         return capability
+
+    def is_outdated(self, capability: CapabilityDocument, *, is_idle: bool) -> bool:
+        """Whether a model was measured with more threads than it may have, or in another power mode.
+
+        The mode waits until the node `is_idle`: beside its stages it would look slow.
+        """
+        if self.threads.is_exceeded_by(capability.threads):
+            return True
+        mode = self.power.now[:MAX_MODE_CHARS]
+        return is_idle and capability.failure is None and capability.power_mode != mode
 
     def cannot_run(self, model_id: ModelId, error: MeshError) -> CapabilityDocument:
         """What is said of a model that this node cannot run."""
@@ -295,7 +308,7 @@ def make_workshop(
     *,
     me: NodeId,
     device_profile: str,
-    power_mode: str,
+    power_mode: Callable[[], str],
     cores: int,
 ) -> Workshop:
     """The workshop of a node, as configured."""
@@ -307,7 +320,7 @@ def make_workshop(
         surroundings=surroundings_of(
             config,
             device_profile=device_profile,
-            power_mode=power_mode,
+            power=PowerMode(power_mode),
             threads=ThreadShare(configured=config.threads, cores=cores),
         ),
         scratch_dir=config.data_dir / "slices",

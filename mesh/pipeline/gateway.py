@@ -25,9 +25,10 @@ from mesh.errors import (
     NoPlanError,
     OverloadedError,
 )
+from mesh.fleet.reconcile import WINDOW_PER_NODE
 from mesh.fleet.routes import Route, whole_route
 from mesh.ids import ModelId, NodeId, RequestKey
-from mesh.pipeline.lane import WINDOW_PER_NODE, ModelLane
+from mesh.pipeline.lane import ModelLane
 from mesh.pipeline.request import Action, Answer, Request, Send, State, outputs_of, refuse
 from mesh.wire.documents import GatewayStats, Plan
 from mesh.wire.frame import Frame, FrameKind

@@ -3,15 +3,13 @@
 from collections import Counter, deque
 from dataclasses import dataclass, field
 
+from mesh.fleet.reconcile import WINDOW_PER_NODE
 from mesh.fleet.routes import Route
 from mesh.ids import NodeId, RequestKey
 from mesh.pipeline.replica_choice import Turns, first_done
 from mesh.pipeline.request import Request
 from mesh.pipeline.statistics import Statistics
 from mesh.pipeline.ways import NO_WAY, node_on, open_ways, retry_way
-
-WINDOW_PER_NODE = 2
-"""Requests under way per node of the plan: one computing, one on its way."""
 
 
 @dataclass(slots=True, kw_only=True)

@@ -12,6 +12,8 @@ from mesh.wire.documents import Plan, PlanStage
 NO_WAY = 0
 """Each hand-over chooses for itself."""
 MAX_WAY = 255
+_LEAST_SHARE = 1e-9
+"""Of a way through many stages; the product of their shares may be too small for a number."""
 
 
 def number_on(stage: PlanStage, way: int) -> int:
@@ -45,7 +47,7 @@ def open_ways(route: Route) -> dict[int, float]:
     if not is_replicated(route.plan):
         return {NO_WAY: 1.0}
     return {
-        way: math.prod(_share(stage, way) for stage in route.plan.stages)
+        way: max(math.prod(_share(stage, way) for stage in route.plan.stages), _LEAST_SHARE)
         for way in range(1, _different(route.plan) + 1)
         if all(node in route.usable[i] for i, node in enumerate(nodes_on(route.plan, way)))
     }

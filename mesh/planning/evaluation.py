@@ -166,13 +166,18 @@ def _slowest_of(stage: PlannedStage, before: _Group, after: _Group) -> Part:
 
 
 def _gateway_parts(problem: Problem, stages: Sequence[PlannedStage]) -> list[Part]:
-    """The ways in and out, which every request takes, whichever nodes share the stages."""
+    """The gateway's own ways in and out: what all requests take there, each node its share."""
     gateway: _Group = (problem.gateway,)
-    entry = max(stages[0].replicas, key=lambda replica: replica.receive_s)
-    leave = max(stages[-1].replicas, key=lambda replica: replica.send_s)
+    first, last = stages[0], stages[-1]
     return [
-        Part(seconds=entry.receive_s, bottleneck=_transfer(gateway, (entry.node_id,))),
-        Part(seconds=leave.send_s, bottleneck=_transfer((leave.node_id,), gateway)),
+        Part(
+            seconds=math.fsum(one.share * one.receive_s for one in first.replicas),
+            bottleneck=_transfer(gateway, first.node_ids),
+        ),
+        Part(
+            seconds=math.fsum(one.share * one.send_s for one in last.replicas),
+            bottleneck=_transfer(last.node_ids, gateway),
+        ),
     ]
 
 

@@ -13,7 +13,7 @@ from mesh.planning.reasons.left_out import LeftOut, left_out_nodes
 from mesh.planning.reasons.limited import Limited, limited_nodes
 from mesh.planning.reasons.questions import Questions
 from mesh.planning.reasons.ranking import broken_wish, is_better
-from mesh.planning.reasons.rivals import find_rivals
+from mesh.planning.reasons.rivals import find_rivals, standing_for
 from mesh.planning.reasons.verdict import best_verdict, given_verdict
 from mesh.planning.search.best import EQUAL, rank
 from mesh.planning.search.budget import Budget
@@ -46,6 +46,12 @@ class Explanation:
     helps: tuple[Help, ...] = ()
     notes: tuple[str, ...] = ()
 
+    @property
+    def plans(self) -> tuple[Solution, ...]:
+        """All that it compares."""
+        rivals = (self.best_single, self.best_replicas, self.best_pipeline)
+        return (self.chosen, *(one for one in rivals if one is not None))
+
 
 def explain(
     problem: Problem, solution: Solution, *, budget_s: float = BUDGET_S, with_helps: bool = True
@@ -60,7 +66,8 @@ def explain(
     is_best = best is not None and _is_as_good(problem, solution, best)
     chosen = replace(solution, optimal=best.optimal, gap=best.gap) if best and is_best else solution
     with questions.budget.at_most(0.4):
-        rivals = find_rivals(problem, chosen, questions)
+        known = chosen if is_best or best is None else best
+        rivals = standing_for(problem, chosen, find_rivals(problem, known, questions))
     with questions.budget.at_most(0.3):
         left_out = left_out_nodes(problem, chosen, questions, is_best=is_best)
         why_none = "" if best else _why_none(problem, questions)

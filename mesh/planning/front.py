@@ -1,11 +1,13 @@
 """The trade of throughput for latency: plans of which none is beaten in both, as exact points of the front."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from mesh.planning.problem import Objective, Problem
 from mesh.planning.reasons.questions import Questions
+from mesh.planning.reasons.ranking import broken_wish
 from mesh.planning.search.budget import Budget
 from mesh.planning.solution import Solution
 from mesh.planning.solver import find
@@ -30,26 +32,37 @@ class _Gap:
 
 
 def pareto_front(
-    problem: Problem, *, budget_s: float = BUDGET_S, most: int = MOST_POINTS
+    problem: Problem,
+    *,
+    known: Sequence[Solution] = (),
+    budget_s: float = BUDGET_S,
+    most: int = MOST_POINTS,
 ) -> tuple[Solution, ...]:
     """From the plan that answers soonest to the one of most throughput: latency and throughput rise.
 
     All points where there are at most so many (2 or more), else that many, spread over the
-    latencies; each is optimal at its latency, or has its gap. Empty where there is no plan.
+    latencies; each is optimal at its latency, or has its gap. Empty where there is no plan. No
+    point is worse than a plan that is `known`; these need not keep the constraints.
     """
     questions = Questions(search=find, budget=Budget(budget_s))
-    quickest = questions.best(replace(problem, objective=Objective.LATENCY), 0.2)
-    fastest = questions.best(replace(problem, objective=Objective.THROUGHPUT), 0.2)
+    quickest = questions.best(replace(problem, objective=Objective.LATENCY), 0.2, known=known)
+    fastest = questions.best(replace(problem, objective=Objective.THROUGHPUT), 0.2, known=known)
     ends = [one for one in (quickest, fastest) if one is not None]
     points = _unbeaten(ends)
     gaps = [_Gap(low=a, high=b, searched_s=a.latency_s) for a, b in pairwise(points)]
     while gaps and len(points) < most:
         gap = max(gaps, key=lambda one: one.width_s)
         gaps.remove(gap)
-        found = _between(problem, gap, questions, points)
+        found = _between(problem, gap, questions, [*known, *points])
         gaps += found
         points = _unbeaten([*ends, *points, *(one.high for one in found)])
-    return tuple(points)
+    return tuple(_unbeaten([*points, *_unproven(problem, known)]))
+
+
+def _unproven(problem: Problem, plans: Sequence[Solution]) -> list[Solution]:
+    """Those that keep the constraints; they were proven, if at all, to be something else."""
+    kept = (one for one in plans if not broken_wish(problem, one))
+    return [replace(one, optimal=False, gap=1.0) for one in kept]
 
 
 def _between(

@@ -12,6 +12,8 @@ from enum import Enum
 from mesh.ids import NodeId
 from mesh.model.tensor import LayerRange
 
+LEAST, LARGEST = 1e-6, 1e18
+"""Of what is divided by, and of any number: sums and quotients of thousands of them stay finite."""
 MAX_NODES = 1024
 MAX_LAYERS = 4096
 
@@ -49,8 +51,10 @@ class PlanNode:
         _require_finite(f"stage_s of {self.node_id}", [self.stage_s])
         _require_finite(f"memory_bytes of {self.node_id}", [self.memory_bytes])
         _require_finite(f"CPU costs of {self.node_id}", [self.message_cpu_s, self.byte_cpu_s])
-        if not (0 < self.threads < math.inf and 0 < self.host_cores < math.inf):
-            raise ValueError(f"{self.node_id} needs threads and cores, more than 0 of each")
+        if not all(LEAST <= cores <= LARGEST for cores in (self.threads, self.host_cores)):
+            raise ValueError(
+                f"{self.node_id} needs threads and cores, {LEAST:g} to {LARGEST:g} of each"
+            )
 
     @property
     def times_s(self) -> tuple[float, ...]:
@@ -75,8 +79,10 @@ class PlanLink:
 
     def __post_init__(self) -> None:
         _require_finite("message_s", [self.message_s])
-        if not self.goodput_bytes_per_s > 0:
-            raise ValueError("goodput_bytes_per_s must be more than 0: leave a dead link out")
+        if not self.goodput_bytes_per_s >= LEAST:
+            raise ValueError(
+                f"goodput_bytes_per_s must be at least {LEAST:g}: leave a dead link out"
+            )
 
     def transfer_s(self, size_bytes: int) -> float:
         return self.message_s + size_bytes / self.goodput_bytes_per_s
@@ -177,5 +183,8 @@ class Problem:
 
 
 def _require_finite(what: str, values: Iterable[float]) -> None:
-    if not all(0 <= value < math.inf for value in values):
+    told = [value for value in values if not 0 <= value <= LARGEST]
+    if any(LARGEST < value < math.inf for value in told):
+        raise ValueError(f"{what} must be at most {LARGEST:g}")
+    if told:
         raise ValueError(f"{what} must not be negative, infinite or NaN")

@@ -44,7 +44,9 @@ class Effort:
     pause_s: float = 0.01
 
 
-THREAD_TRIAL = Effort(budget_s=0.15, min_runs=2, max_runs=50, warm_up_runs=1, quantile=0.5, pause_s=0.0)
+THREAD_TRIAL = Effort(
+    budget_s=0.15, min_runs=2, max_runs=50, warm_up_runs=1, quantile=0.5, pause_s=0.0
+)
 """How long each number of threads is tried: 0.6 s in all where a run is short. Here disturbance counts."""
 TRIED_CHUNKS = 3
 """How many chunks threads are tried on, should the heavier ones be refused."""

@@ -15,7 +15,7 @@ from mesh.ids import ModelId
 from mesh.store.disk import ModelStore, Progress, no_progress
 from mesh.store.http_client import Download, PeerError, ask_size_bytes
 from mesh.store.http_request import ByteRange, Collection, Resource
-from mesh.store.manifest import Golden
+from mesh.store.manifest import Golden, ModelManifest
 from mesh.store.partial import PartialModel
 from mesh.store.pieces import PieceBoard
 from mesh.store.swarm import FetchOptions, Swarm, Watcher
@@ -141,6 +141,13 @@ class _Fetch:
                 raise
             return False
         return True
+
+
+def is_complete(store: ModelStore, manifest: ModelManifest) -> bool:
+    """Whether the model's file and its golden outputs are here."""
+    return store.has(manifest.model_id) and (
+        manifest.golden is None or store.golden_path(manifest.model_id).is_file()
+    )
 
 
 def fetch_golden(

@@ -18,6 +18,7 @@ MAX_BAR_CHARS = 512
 MAX_PROBLEM_CHARS = 2048
 MAX_STAGES = 256
 MAX_REPLICAS = 64
+_MAX_PLAN_REPLICAS = 1024
 MAX_PLAN_REASON_CHARS = 512
 _SHARE_TOLERANCE = 1e-6
 _MAX_OWNER_CHARS = 64
@@ -270,6 +271,8 @@ class Plan:
             raise ValueError("a plan needs an id of 16 hexadecimal digits and no negative epoch")
         if not 1 <= len(self.stages) <= MAX_STAGES:
             raise ValueError(f"a plan has 1 to {MAX_STAGES} stages")
+        if sum(len(stage.replicas) for stage in self.stages) > _MAX_PLAN_REPLICAS:
+            raise ValueError(f"a plan has at most {_MAX_PLAN_REPLICAS} replicas in all")
         if self.bottleneck_s <= 0 or self.latency_s < 0:
             raise ValueError("a plan needs a positive bottleneck and no negative latency")
         if not 0 <= self.gap <= 1:

@@ -11,6 +11,7 @@ MAX_CORES = 4096
 _GOODPUT_BYTES_PER_S = (1.0, 1e15)
 _MAX_REFUSED = 64
 _MAX_REASON_CHARS = 512
+MAX_MODE_CHARS = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +34,8 @@ class CapabilityDocument:
     """A node's measured time for one model: `layer_s[i]` for the operators [boundaries[i], boundaries[i+1]).
 
     None = its runtime cannot load them; `refused` says why, as far as there is room. `failure` says
-    why it cannot run the model at all; then the lists are empty.
+    why it cannot run the model at all; then the lists are empty. `power_mode` is the board's then,
+    empty where it has none.
     """
 
     model_id: ModelId
@@ -44,12 +46,15 @@ class CapabilityDocument:
     stage_s: float
     failure: str | None = None
     refused: tuple[RefusedLayers, ...] = ()
+    power_mode: str = ""
 
     def __post_init__(self) -> None:
         if self.failure is None and len(self.layer_s) != len(self.boundaries) - 1:
             raise ValueError("there must be one boundary more than layer times")
         if self.threads < 1:
             raise ValueError("a model is measured with at least one thread")
+        if len(self.power_mode) > MAX_MODE_CHARS:
+            raise ValueError(f"a power mode has at most {MAX_MODE_CHARS} characters")
         if len(self.refused) > _MAX_REFUSED:
             raise ValueError(f"at most {_MAX_REFUSED} ranges of layers are refused")
         times_s = [time_s for time_s in self.layer_s if time_s is not None]

@@ -121,4 +121,4 @@ def test_a_plan_that_is_not_proven_says_how_much_is_open(model_status: ModelStat
 
 def test_why_it_was_planned_anew(model_status: ModelStatus) -> None:
     text = render(replace(model_status, reason="node-2 became 2.9 times slower"))
-    assert text.endswith("  planned anew  node-2 became 2.9 times slower")
+    assert text.endswith("  epoch 3      node-2 became 2.9 times slower")

@@ -1,14 +1,11 @@
 """`mesh plan`."""
 
-import io
 import json
-import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from mesh.cli import plan as plan_command
 from mesh.errors import InfeasibleError
 from mesh.ids import NodeId
 from mesh.planning.problem import Objective
@@ -93,28 +90,9 @@ def test_what_means_nothing_together_is_refused(
     assert cli.mesh.asked == []
 
 
-class Ear(io.StringIO):
-    """A stream that says when something was written."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.heard = threading.Event()
-
-    def write(self, text: str) -> int:
-        self.heard.set()
-        return super().write(text)
-
-
-def test_whoever_waits_long_is_told_why(cli: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plan_command, "PATIENCE_S", 0.0)
-    ear = Ear()
-    with plan_command.patient(cli.session(io.StringIO(), ear), quiet=False):
-        assert ear.heard.wait(20)
-    assert ear.getvalue() == "weighing plans\n"
-
-
-def test_a_quick_answer_needs_no_word(cli: Any) -> None:
-    ear = Ear()
-    with plan_command.patient(cli.session(io.StringIO(), ear), quiet=False):
-        pass
-    assert ear.getvalue() == ""
+def test_a_file_without_boards_is_refused_with_what_to_say(cli: Any, tmp_path: Path) -> None:
+    file = tmp_path / "pose.tflite"
+    file.write_bytes(b"")
+    assert cli.run("plan", str(file)) == 2
+    assert "pose.tflite is a file: say for which boards with --devices" in cli.err
+    assert cli.mesh.asked == []

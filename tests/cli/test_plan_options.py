@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 from mesh.cli import plan_options
 from mesh.cli.canvas import Canvas
 from mesh.ids import NodeId
@@ -64,3 +66,20 @@ def test_helps_say_how_much(plan: PlanReply) -> None:
     assert "a faster pi5                   –       16.2 ms" in Canvas().draw(
         [plan_options.helps(endless)]
     )
+
+
+@pytest.mark.parametrize("width", [56, 60, 80, 100])
+def test_each_rival_has_one_line_of_figures(plan: PlanReply, width: int) -> None:
+    lines = drawn(plan, width).splitlines()
+    assert max(map(len, lines)) <= width
+    figures = [line for line in lines if line.endswith("optimal")]
+    assert len(figures) == len(plan.alternatives)
+    assert lines[0].endswith("ANSWERS IN  PROOF")
+    assert all(line.index("optimal") == lines[0].index("PROOF") for line in figures)
+
+
+def test_points_of_the_front_that_show_as_equal_are_told_once(plan: PlanReply) -> None:
+    chosen, later = plan.chosen, replace(plan.chosen, latency_s=plan.chosen.latency_s * 2)
+    alike = replace(chosen, latency_s=chosen.latency_s * 1.00001)
+    text = Canvas().draw([plan_options.front((chosen, alike, later), Canvas())])
+    assert len(text.splitlines()) == 3

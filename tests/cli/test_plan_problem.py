@@ -170,3 +170,13 @@ def test_private_layers_of_the_file_hold(cli: Any, tmp_path: Path) -> None:
     )
     assert cli.run("plan", "--problem", written(tmp_path, private), "--json") == 0
     assert json.loads(cli.out)["schedule"][0]["device"] == "b"
+
+
+@pytest.mark.parametrize("option", ["--explain", "--pareto"])
+def test_what_the_answer_for_programs_has_no_place_for_is_refused(
+    option: str, cli: Any, tmp_path: Path
+) -> None:
+    path = written(tmp_path, TWO_NODES)
+    assert cli.run("plan", "--problem", path, "--json", option) == 2
+    assert "--problem with --json tells the best plan only" in cli.out
+    assert cli.run("plan", "--problem", path, option) == 0

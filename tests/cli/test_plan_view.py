@@ -17,7 +17,7 @@ pose  139 layers in 2 stages on 2 nodes
    bottleneck  compute on pi5-kitchen: one request every 12.3 ms
    predicted   81.3 requests/s, answers in 19.7 ms; proven optimal
    live        epoch 3; 79.4 requests/s now
-   left out    zero; `mesh plan pose --explain` says why
+   left out    zero; --explain says why
 
 A 2-stage pipeline gives 81.3 requests/s, 1.9× the best single node."""
 
@@ -95,7 +95,7 @@ def test_live(live: LivePlan | None, text: str, plan: PlanReply) -> None:
 def test_another_plan_than_the_live_one_is_told_as_such(plan: PlanReply) -> None:
     supposed = replace(plan, chosen=replace(plan.chosen, title="chosen"))
     text = render_explained(supposed, Canvas())
-    assert "live        epoch 3 serves now, not by this plan" in text
+    assert "live        epoch 3 serves now; this is what would be planned" in text
     assert "MEASURED" not in text
 
 
@@ -171,5 +171,21 @@ def test_what_is_not_taken_as_measured_is_told(plan: PlanReply) -> None:
     slow = replace(plan, corrections=("hall is taken to be 3.0 times slower",))
     for text in (render(slow, Canvas()), render_explained(slow, Canvas())):
         (line,) = [one for one in text.splitlines() if "corrected" in one]
-        assert line.split() == ["corrected", "hall", "is", "taken", "to", "be", "3.0", "times", "slower"]
+        assert line.split() == [
+            "corrected",
+            "hall",
+            "is",
+            "taken",
+            "to",
+            "be",
+            "3.0",
+            "times",
+            "slower",
+        ]
     assert "corrected" not in render(plan, Canvas())
+
+
+def test_a_front_says_what_it_supposes(plan: PlanReply) -> None:
+    supposed = replace(plan, front=(plan.chosen,), supposed=("times of pi5 are scaled",))
+    assert render_front(supposed, Canvas()).endswith("   supposed\n     times of pi5 are scaled")
+    assert render_explained(supposed, Canvas()).count("times of pi5 are scaled") == 1

@@ -66,3 +66,8 @@ def test_wishes_that_contradict_the_problem() -> None:
     problem = Problem(**{name: getattr(PROBLEM, name) for name in PROBLEM.__slots__} | limited)
     with pytest.raises(UsageError, match="max_stages must not be less than min_stages"):
         with_wishes(problem, arguments("--split", "2"))
+
+
+def test_a_node_cannot_be_wished_for_and_away() -> None:
+    with pytest.raises(UsageError, match="kitchen cannot be in --must and in --never: choose one"):
+        wished("--must", "kitchen", "--never", "aa")

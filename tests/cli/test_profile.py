@@ -79,3 +79,11 @@ def test_networks_are_timed(cli: Any) -> None:
     assert {each["name"] for each in found["timed"]} >= {"MobileNetV2 float32"}
     assert all(each["seconds"] or each["reason"] for each in found["timed"])
     assert found["runtime"]
+
+
+@pytest.mark.parametrize(
+    "words", ["--list --toml", "--list --rates", "--list --no-timing", "--rates --no-timing"]
+)
+def test_what_means_nothing_together_is_refused(words: str, cli: Any) -> None:
+    assert cli.run("profile", *words.split()) == 2
+    assert "exclude each other" in cli.err

@@ -1,10 +1,12 @@
-from mesh.fleet.beliefs import in_words, paces_told
+from mesh.fleet.beliefs import drifted_links, in_words, paces_told
 from mesh.fleet.readings import Condition
 from mesh.fleet.view import NodeView, View
 from mesh.ids import ModelId, NodeId
+from mesh.planning import PlanLink
 from mesh.testing.documents import sample_advert
-from mesh.wire.beliefs import NodePace
+from mesh.wire.beliefs import LinkPace, NodePace
 from mesh.wire.documents import PlansDocument
+from mesh.wire.measured import Link
 
 A, B = (NodeId(letter * 16) for letter in "ab")
 MODEL, OTHER = ModelId("0" * 64), ModelId("1" * 64)
@@ -37,3 +39,19 @@ def test_each_belief_is_told_with_its_reason() -> None:
     )
     cool = {A: Condition(temperature_c=40.0)}
     assert "its stages showed it" in in_words(TOLD, MODEL, VIEW, cool)[0]
+
+
+def test_links_that_drifted_are_told_and_planned_with() -> None:
+    link = Link(peer=B, goodput_bytes_per_s=1e6, message_s=0.01)
+    told = PlansDocument(
+        lease_term=1,
+        plans=(),
+        link_paces=(LinkPace(model_id=MODEL, node_id=A, link=link, slowness=3.1),),
+    )
+    assert drifted_links(told, MODEL) == {(A, B): PlanLink(goodput_bytes_per_s=1e6, message_s=0.01)}
+    assert drifted_links(told, OTHER) == drifted_links(None, MODEL) == {}
+    (sentence,) = in_words(told, MODEL, VIEW, {})
+    assert sentence == (
+        f"the link node-1 → {B} is taken to be 3.1 times slower than first measured: "
+        "its probes showed it"
+    )

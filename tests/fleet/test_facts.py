@@ -8,6 +8,7 @@ from mesh.fleet.facts import (
     LEAST_CORES,
     REQUEST_MESSAGES,
     Standing,
+    are_neighbours,
     known_links,
     nobody_sentence,
     plan_node,
@@ -15,9 +16,11 @@ from mesh.fleet.facts import (
     refused_sentence,
     standing,
     waiting_sentence,
+    without_bytes,
 )
 from mesh.fleet.view import NodeView, View
 from mesh.ids import ModelId, NodeId
+from mesh.planning import PlanLink
 from mesh.planning.pieces import PieceMemory, Pieces
 from mesh.planning.problem import Objective
 from mesh.planning.wishes import Wishes
@@ -299,3 +302,57 @@ def test_a_request_costs_its_gateway_messages_and_their_bytes() -> None:
     assert problem.nodes[0].message_cpu_s == pytest.approx(HANDLING * 0.001)
     nobody = problem_for(PAIR, MODEL, PIECES, eligible=(A, B), gateway=C, wishes=Wishes())
     assert nobody.gateway_request_cpu_s == 0
+
+
+@pytest.mark.parametrize(
+    ("nodes", "asked", "most"), [(64, None, None), (65, None, 64), (65, 70, 64), (65, 3, 3)]
+)
+def test_a_stage_gets_no_more_nodes_than_a_plan_can_name(
+    nodes: int, asked: int | None, most: int | None
+) -> None:
+    ids = [NodeId(f"{number:016x}") for number in range(nodes)]
+    problem = problem_for(
+        {node_id: a_node(node_id) for node_id in ids},
+        MODEL,
+        PIECES,
+        eligible=ids,
+        gateway=ids[0],
+        wishes=Wishes(max_replicas=asked),
+    )
+    assert problem.max_replicas == most
+
+
+def test_links_that_drifted_are_planned_with_as_they_are_believed() -> None:
+    view: View = {A: a_node(A, B), B: a_node(B, A)}
+    slow = PlanLink(goodput_bytes_per_s=1.0, message_s=9.0)
+    problem = problem_for(
+        view,
+        MODEL,
+        PIECES,
+        eligible=(A, B),
+        gateway=A,
+        wishes=Wishes(),
+        drifted={(A, B): slow, (A, C): slow},
+    )
+    assert problem.links[A, B] == slow
+    assert problem.links[B, A] != slow
+    assert (A, C) not in problem.links, "nobody measured it"
+
+
+def test_what_is_taken_on_a_node_is_no_room() -> None:
+    view: View = {A: a_node(A, B), B: a_node(B, A)}
+    problem = problem_for(view, MODEL, PIECES, eligible=(A, B), gateway=A, wishes=Wishes())
+    roomy = without_bytes(problem, {A: 10, B: 1 << 60})
+    assert roomy is not None
+    rooms = [node.memory_bytes for node in roomy.nodes]
+    assert rooms == [problem.nodes[0].memory_bytes - 10, 0]
+    assert without_bytes(problem, {}) is None
+
+
+def test_nodes_of_one_machine_are_neighbours() -> None:
+    one, other = (NodeView(advert=sample_advert(n, host_id="h")) for n in (A, B))
+    alone = NodeView(advert=sample_advert(C, host_id=""))
+    view: View = {A: one, B: other, C: alone}
+    assert are_neighbours(view, A, B)
+    assert not are_neighbours(view, A, C)
+    assert not are_neighbours({C: alone}, C, A)

@@ -5,7 +5,9 @@ import pytest
 from mesh.fleet.plans import (
     ModelFacts,
     broken,
+    held_by,
     is_healthy,
+    links_of,
     next_epoch,
     propose,
     statuses,
@@ -18,7 +20,9 @@ from mesh.planning import PlanLink, PlanNode, Problem, evaluate, explain, solve
 from mesh.planning.pieces import PieceMemory, Pieces
 from mesh.planning.wishes import Wishes
 from mesh.testing.documents import sample_stage
+from mesh.wire import codec
 from mesh.wire.documents import (
+    MAX_DOCUMENT_BYTES,
     Plan,
     PlanPhase,
     PlansDocument,
@@ -185,3 +189,38 @@ def test_a_plan_tells_each_replicas_figures_and_why_it_was_proposed() -> None:
     assert plan.reason.startswith("C joined!")
     assert len(plan.reason) == 512
     assert (plan.optimal, plan.gap) == (solution.optimal, solution.gap)
+
+
+def test_words_with_long_names_of_nodes_stay_within_what_others_read() -> None:
+    problem = a_problem()
+    named = tuple(replace(one, name="n" * codec.MAX_TEXT_CHARS) for one in problem.nodes)
+    plan = proposed(replace(problem, nodes=named))
+    document = PlansDocument(lease_term=1, plans=(plan,))
+    payload = codec.encode(document)
+    assert codec.decode(PlansDocument, payload, max_bytes=MAX_DOCUMENT_BYTES) == document
+
+
+def test_the_links_of_a_plan_go_from_the_gateway_and_back() -> None:
+    plan = replace(
+        a_plan(A), stages=(sample_stage(A, start=0, stop=2), sample_stage(B, C, start=2, stop=5))
+    )
+    links = [(one.cut, one.sender, one.receiver) for one in links_of(plan, A)]
+    assert links == [(2, A, B), (2, A, C), (5, B, A), (5, C, A)]
+    assert (0, C, A) in [(one.cut, one.sender, one.receiver) for one in links_of(plan, C)]
+
+
+def test_what_a_live_plan_holds_on_each_node() -> None:
+    plan = a_plan(A, B)
+    told = [
+        StageStatus(
+            plan_id=plan.plan_id,
+            epoch=plan.epoch,
+            model_id=MODEL,
+            stage=0,
+            state=StageState.READY,
+            resident_bytes=5,
+        )
+    ]
+    view: View = {A: NodeView(stages=StagesDocument(stages=tuple(told)))}
+    assert held_by(view, plan) == {A: 5}
+    assert held_by(view, None) == held_by({}, plan) == {}

@@ -4,7 +4,7 @@ import pytest
 
 from mesh.fleet.plans import ModelFacts
 from mesh.fleet.readings import Condition
-from mesh.fleet.reasons import why_anew
+from mesh.fleet.reasons import name_in, why_anew
 from mesh.fleet.track import Basis, Situation, Track
 from mesh.fleet.view import NodeView, View
 from mesh.ids import ModelId, NodeId
@@ -114,3 +114,21 @@ def test_how_a_slow_node_is_comes_with_it(condition: Condition, aside: str) -> N
 def test_not_all_of_many_nodes_are_named() -> None:
     many = tuple(NodeId(f"{i:016x}") for i in range(9))
     assert why(a_basis(), a_basis(*many)).endswith(f"{many[3]} and 5 more can take part")
+
+
+def test_a_link_that_drifted_is_named_by_both_ends() -> None:
+    slow = replace(a_basis(A, B), paths=(((A, B), 3.1),))
+    assert why(a_basis(A, B), slow) == "the link ann → bob became 3.1 times slower"
+    assert why(slow, a_basis(A, B)) == "the link ann → bob became 3.1 times faster"
+    assert why(slow, slow) == "nodes or links were measured anew"
+
+
+def test_another_power_mode_is_told() -> None:
+    before, after = (
+        replace(a_basis(A, B), kernels=(("k", 1, ""), ("k", 1, mode))) for mode in ("15W", "MAXN")
+    )
+    assert why(before, after) == "bob is in power mode MAXN instead of 15W"
+
+
+def test_a_node_without_a_name_is_called_by_its_id() -> None:
+    assert (name_in(VIEW, A), name_in({}, A)) == ("ann", A)

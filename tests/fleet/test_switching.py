@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from mesh.fleet.drift import HARD
@@ -144,3 +146,12 @@ def test_another_node_that_became_much_slower_does_not_wait() -> None:
 def test_a_node_that_became_faster_waits() -> None:
     track = Track(basis=a_basis(b=9.0), switched_s=0.0, switched_for=frozenset({A}))
     assert not may_switch(track, frozenset({B}), a_basis(), now_s=5.0)
+
+
+def test_a_link_that_drifted_waits_for_its_minute_however_slow_it_is() -> None:
+    now = replace(a_basis(), paths=(((A, B), 9.0),))
+    causes = causes_of(a_basis(), now)
+    assert causes == {(A, B)}
+    track = Track(basis=a_basis(), switched_s=0.0, switched_for=frozenset({C}))
+    assert not may_switch(track, causes, now, now_s=DWELL_S - 1)
+    assert may_switch(track, causes, now, now_s=DWELL_S)

@@ -13,6 +13,7 @@ from mesh.node.draining import DrainMark
 from mesh.node.jobs import Jobs
 from mesh.node.library import Library
 from mesh.node.loop import Loop
+from mesh.node.power_mode import PowerMode
 from mesh.node.reception import Reception
 from mesh.node.roster import Roster, RosterHooks
 from mesh.node.stages import Stages
@@ -132,7 +133,7 @@ class Bench:
             me=ME,
             surroundings=Surroundings(
                 device_profile="generic",
-                power_mode="",
+                power=PowerMode(lambda: ""),
                 threads=ThreadShare(configured=1, cores=4),
                 max_boundary_bytes=1 << 20,
             ),

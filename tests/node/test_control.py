@@ -1,5 +1,6 @@
 """One node's control flow over a real roster, publisher, probes and stages, with a fake runtime."""
 
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -8,9 +9,11 @@ import pytest
 
 from mesh.config import Config
 from mesh.fleet import bars, coordinator
+from mesh.fleet.answering import answer
 from mesh.fleet.link_watch import Traffic
 from mesh.fleet.plans import ModelFacts
 from mesh.fleet.routes import Route, whole_route
+from mesh.fleet.track import Found, Solve
 from mesh.ids import BootId, Epoch, ModelId, NodeId, PlanId, RequestKey, SessionKey
 from mesh.node import control, revival
 from mesh.node.control import Control, GoldenOutcome, Hooks
@@ -23,7 +26,7 @@ from mesh.node.publisher import Publisher
 from mesh.node.roster import Roster, RosterHooks
 from mesh.node.stages import Stages
 from mesh.pipeline.stage_sessions import SessionLimits
-from mesh.planning.pieces import pieces_of
+from mesh.planning.pieces import Pieces, pieces_of
 from mesh.planning.wishes import Wishes
 from mesh.testing.documents import sample_stage
 from mesh.testing.runtime import FakeRuntime
@@ -278,6 +281,34 @@ def test_a_better_lease_is_followed_and_the_live_plan_stays(bench: Bench) -> Non
     assert bench.control.lease.holder == OTHER
     assert bench.live() is not None
     assert bench.plans().problems == ()
+
+
+def test_an_answer_to_a_question_of_an_earlier_lease_is_not_taken(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_answer, asked = threading.Event(), 0
+
+    def late(question: Solve, pieces: Pieces) -> Found | str:
+        nonlocal asked
+        asked += 1
+        if asked > 1:
+            return answer(question, pieces)
+        may_answer.wait(10.0)
+        return "of facts that are long gone"
+
+    monkeypatch.setattr(control, "answer", late)
+    bench.begin()
+    bench.until(lambda: asked == 1)
+    bench.roster.found(OTHER, URL, own_word=True)
+    bench.hear(Fact.HEARTBEAT, replace(BEAT, lease_term=9, lease_holder=OTHER))
+    bench.until(lambda: not bench.control.is_coordinator)
+    bench.hear(Fact.HEARTBEAT, replace(BEAT, state=NodeState.STOPPED))
+    bench.until(lambda: bench.control.lease.term == 10)
+    may_answer.set()
+    problem = bench.control.problem_of
+    bench.until(lambda: bench.live() is not None or problem(MODEL) is not None)
+    assert problem(MODEL) is None
+    assert asked == 2
 
 
 def test_a_newer_live_plan_of_another_node_is_adopted(bench: Bench) -> None:

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesh.errors import NotConnectedError
+from mesh.fleet.link_watch import Traffic
 from mesh.ids import NodeId, RequestKey, SessionKey
 from mesh.node.delivery import Delivery, Receivers
 from mesh.pipeline.stage import Parcel
@@ -148,3 +149,22 @@ def test_what_arrives_before_the_parts_are_there_is_let_go() -> None:
     )
     delivery.arrived(on(Lane.STAGE), frames.encode(FRAME))
     assert parts.received == []
+
+
+def test_what_went_to_each_node_for_requests_is_counted() -> None:
+    parts = Parts()
+    delivery = parts.delivery()
+    frame = replace(FRAME, tensors=(FrameTensor(index=0, data=bytes(7)),))
+    for node_id, lane in (
+        (OTHER, Lane.STAGE),
+        (OTHER, Lane.RESULT),
+        (OTHER, Lane.PROBE),
+        (ME, Lane.STAGE),
+    ):
+        delivery.send(node_id, lane, frame)
+    assert delivery.sent(OTHER) == Traffic(frames=2, size_bytes=14)
+    assert delivery.sent(ME) == delivery.sent(THIRD) == Traffic()
+    parts.connected = False
+    with pytest.raises(NotConnectedError):
+        delivery.send(OTHER, Lane.STAGE, frame)
+    assert delivery.sent(OTHER).frames == 2

@@ -253,40 +253,64 @@ def took(frame: Frame, *replicas: int, data: bytes = EXPECTED[0]) -> Frame:
     )
 
 
+def at_second(bench: Bench) -> Bench:
+    """The first way has passed."""
+    bench.check(REPLICATED)
+    bench.dispatcher.result(took(bench.sent[0], 0, 0))
+    return bench
+
+
 def test_the_golden_input_goes_through_every_replica() -> None:
     bench = Bench()
     bench.check(REPLICATED)
+    assert bench.sent_to == [A], "a node computes one at a time"
+    bench.dispatcher.result(took(bench.sent[0], 0, 0))
+    assert bench.outcomes == [], "one has not answered yet"
     assert bench.sent_to == [A, B]
     assert [frame.way for frame in bench.sent] == [1, 2]
     bench.dispatcher.result(took(bench.sent[1], 1, 0))
-    assert bench.outcomes == [], "one has not answered yet"
-    bench.dispatcher.result(took(bench.sent[0], 0, 0))
+    assert bench.outcomes == [(None, False)]
+
+
+def test_ways_that_share_no_node_go_together() -> None:
+    bench = Bench()
+    bench.check(replace(PLAN, stages=(sample_stage(A, B, C, start=0, stop=1),)))
+    assert bench.sent_to == [A, B, C]
+    for number in (2, 0, 1):
+        assert bench.outcomes == []
+        bench.dispatcher.result(took(bench.sent[number], number))
     assert bench.outcomes == [(None, False)]
 
 
 def test_one_replica_with_other_numbers_is_the_failure_and_named() -> None:
-    bench = Bench()
-    bench.check(REPLICATED)
+    bench = at_second(Bench())
     bench.dispatcher.result(took(bench.sent[1], 1, 0, data=NEAR))
     ((failure, again),) = bench.outcomes
     assert failure is not None
     assert "through b, c bit for bit" in failure
     assert not again
-    bench.dispatcher.result(took(bench.sent[0], 0, 0))
-    assert len(bench.outcomes) == 1, "it is told once"
+
+
+def test_a_failure_is_told_once_and_ends_the_check() -> None:
+    bench = Bench()
+    bench.check(replace(PLAN, stages=(sample_stage(A, B, start=0, stop=1),)))
+    bench.dispatcher.result(took(bench.sent[1], 1, data=b"\xff\xff"))
+    bench.dispatcher.result(took(bench.sent[0], 0))
+    assert len(bench.outcomes) == 1
+    lost = Bench()
+    lost.check(REPLICATED)
+    lost.dispatcher.result(took(lost.sent[0], 0, 0, data=b"\xff\xff"))
+    assert lost.sent_to == [A], "the next way is not tried"
 
 
 def test_each_way_is_held_to_what_its_nodes_can_do() -> None:
-    bench = Bench(second_class="another")
-    bench.check(REPLICATED)
+    bench = at_second(Bench(second_class="another"))
     bench.dispatcher.result(took(bench.sent[1], 1, 0, data=NEAR))
-    bench.dispatcher.result(took(bench.sent[0], 0, 0))
     assert bench.outcomes == [(None, False)]
 
 
 def test_an_answer_that_went_another_way_proves_nothing() -> None:
-    bench = Bench()
-    bench.check(REPLICATED)
+    bench = at_second(Bench())
     bench.dispatcher.result(took(bench.sent[1], 0, 0))
     ((failure, again),) = bench.outcomes
     assert (failure, again) == ("the golden input did not go through b, c", True)

@@ -15,9 +15,10 @@ from mesh.errors import (
 )
 from mesh.fleet.view import NodeView, View
 from mesh.ids import BootId, ModelId, NodeId
-from mesh.node import library
+from mesh.node import library, power_mode
 from mesh.node.library import Library
 from mesh.node.loop import Loop
+from mesh.node.power_mode import PowerMode
 from mesh.node.thread_share import ThreadShare
 from mesh.node.workshop import Surroundings, Wish, Workshop
 from mesh.runtime.operator_versions import OperatorVersions
@@ -44,6 +45,7 @@ class Bench:
     loop: Loop = field(default_factory=Loop)
     runtime: FakeRuntime = field(default_factory=FakeRuntime)
     changes: int = 0
+    power_mode: str = ""
     store: ModelStore = field(init=False)
     library: Library = field(init=False)
 
@@ -58,7 +60,7 @@ class Bench:
             me=self.me,
             surroundings=Surroundings(
                 device_profile="generic",
-                power_mode="",
+                power=PowerMode(lambda: self.power_mode),
                 threads=ThreadShare(configured=1, cores=4),
                 max_boundary_bytes=1 << 20,
             ),
@@ -88,11 +90,13 @@ class Bench:
         assert isinstance(outcome, ModelManifest)
         return outcome
 
-    def keep(self, view: View | None = None, *, until: Callable[[], bool]) -> None:
+    def keep(
+        self, view: View | None = None, *, until: Callable[[], bool], is_idle: bool = True
+    ) -> None:
         """Review again and again, as the control flow does after each change."""
 
         def look() -> bool:
-            self.library.keep(view or {}, frozenset(view or {}))
+            self.library.keep(view or {}, frozenset(view or {}), is_idle=is_idle)
             return until()
 
         self.run_until(self.loop, look)
@@ -422,3 +426,22 @@ def test_a_second_measurement_that_fails_changes_nothing(
     bench.run_until(bench.loop, lambda: not bench.library.activities())
     assert bench.library.capabilities[model_id] == before
     assert "was not measured again: it was killed" in caplog.text
+
+
+def test_in_another_power_mode_a_model_is_measured_again_as_soon_as_the_node_is_idle(
+    make: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(power_mode, "POLL_S", 0.0)
+    bench = make()
+    bench.power_mode = "15W"
+    model_id = bench.added().model_id
+    known = bench.library.capabilities
+    bench.keep(until=lambda: model_id in known and known[model_id].power_mode == "15W")
+    before = known[model_id]
+    bench.power_mode = "MAXN"
+    looks = iter(range(50))
+    bench.keep(until=lambda: next(looks, None) is None, is_idle=False)
+    assert known[model_id] == before, "beside its stages it would look slow"
+    bench.keep(until=lambda: known[model_id].power_mode == "MAXN")
+    bench.power_mode = "15W"
+    bench.keep(until=lambda: known[model_id] == before)

@@ -233,3 +233,24 @@ def test_a_plan_instead_of_the_live_one_is_to_fit_beside_it(two: Bench) -> None:
     assert (told.chosen.title, told.problem is None) == ("chosen", False)
     rooms = {node.name: node.memory_bytes for node in told.problem.nodes}
     assert rooms["hall"] == rooms["pi"] - 1000
+
+
+def test_without_the_node_where_requests_come_in_they_come_in_elsewhere(two: Bench) -> None:
+    told = two.ask(Verb.PLAN, PlanRequest(name="tiny", without=("pi",)), PlanReply)
+    assert told.gateway == HALL
+    assert placed(told.chosen) == [(["hall"], 0, 3)]
+    assert two.ask(Verb.PLAN, PlanRequest(name="tiny"), PlanReply).gateway == ME
+
+
+def test_a_split_into_more_than_there_are_is_told(two: Bench) -> None:
+    told = two.ask(Verb.PLAN, PlanRequest(name="tiny", wishes=Wishes(min_stages=3)), PlanReply)
+    assert len(told.chosen.stages) == 2
+    assert told.corrections == (
+        "3 stages were asked for, and 2 are the most that its nodes and cuts allow now",
+    )
+
+
+def test_more_private_layers_than_there_are_is_an_error(two: Bench) -> None:
+    wishes = Wishes(private_layers=4, owner="alice")
+    with pytest.raises(UsageError, match="tiny has 3 layers, fewer than the 4"):
+        two.ask(Verb.PLAN, PlanRequest(name="tiny", wishes=wishes), PlanReply)

@@ -10,6 +10,7 @@ from mesh.errors import InvalidModelError, MeshError, StoreError, UnsupportedMod
 from mesh.ids import ModelId, NodeId
 from mesh.model.schema import OPERATOR_NAMES
 from mesh.node import workshop
+from mesh.node.power_mode import PowerMode
 from mesh.node.thread_share import ThreadShare
 from mesh.node.workshop import GOLDEN_SEED, Surroundings, Wish, Workshop
 from mesh.planning.wishes import Wishes
@@ -44,7 +45,7 @@ class Bench:
             me=ME,
             surroundings=Surroundings(
                 device_profile="generic-x86-64",
-                power_mode="",
+                power=PowerMode(lambda: ""),
                 threads=ThreadShare(configured=2, cores=4),
                 max_boundary_bytes=self.max_boundary_bytes,
             ),

@@ -1,8 +1,11 @@
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mesh.fleet.routes import Route, whole_route
 from mesh.ids import NodeId, RequestKey
+from mesh.pipeline.replica_choice import Turns
 from mesh.pipeline.ways import (
     MAX_WAY,
     NO_WAY,
@@ -81,3 +84,20 @@ def test_open_ways_pass_usable_replicas_alone_and_all_of_them_that_a_way_can(
 def test_the_ways_of_one_stage_have_the_shares_of_its_replicas() -> None:
     plan = a_plan(4)
     assert open_ways(whole_route(plan)) == {1: 0.25, 2: 0.25, 3: 0.25, 4: 0.25}
+
+
+def test_shares_of_next_to_nothing_still_make_a_way_that_has_its_turn() -> None:
+    tiny, rest = 1e-200, 1 - 1e-200
+    stages = tuple(
+        replace(
+            stage,
+            replicas=tuple(
+                replace(one, share=share)
+                for one, share in zip(stage.replicas, (tiny, rest), strict=True)
+            ),
+        )
+        for stage in a_plan(2, 2).stages
+    )
+    plan = sample_plan(*stages)
+    only = Route(plan=plan, usable=tuple(frozenset(stage.node_ids[:1]) for stage in stages))
+    assert Turns[int]().next(open_ways(only)) == 1

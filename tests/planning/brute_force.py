@@ -4,7 +4,7 @@ import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from mesh.ids import NodeId
 from mesh.planning import Objective, PlanNode, Problem
@@ -93,15 +93,21 @@ def figures(problem: Problem, plan: Plan) -> Figures | None:
         return None
     exit_s = max(it.out_s for it in stages[-1].values())
     periods = [_period_s(list(stage.values())) for stage in stages]
-    entry_s = max(it.in_s for it in stages[0].values())
+    entry_s, mean_exit_s = _mean_s(stages[0], "in_s"), _mean_s(stages[-1], "out_s")
     parts_s = [
         max(it.compute_s for it in stage.values()) + max(it.in_s for it in stage.values())
         for stage in stages
     ]
     return Figures(
-        period_s=max(*periods, entry_s, exit_s, *_machines_s(problem, plan, stages)),
+        period_s=max(*periods, entry_s, mean_exit_s, *_machines_s(problem, plan, stages)),
         latency_s=sum(parts_s) + exit_s,
     )
+
+
+def _mean_s(stage: dict[NodeId, _Replica], what: Literal["in_s", "out_s"]) -> float:
+    """What the gateway's own link carries for one request: each replica its share of them."""
+    rate = sum(it.rate for it in stage.values())
+    return sum(it.rate / rate * float(getattr(it, what)) for it in stage.values())
 
 
 def _period_s(replicas: list[_Replica]) -> float:

@@ -94,3 +94,14 @@ def test_whatever_can_be_solved_can_be_explained(random_problem: RandomProblem) 
         assert (explanation.best_single is None) == bool(explanation.why_no_single)
         assert (explanation.best_replicas is None) == bool(explanation.why_no_replicas)
         assert (explanation.best_pipeline is None) == bool(explanation.why_no_pipeline)
+
+
+def test_the_best_that_is_known_is_among_the_rivals(simple_problem: MakeProblem) -> None:
+    """Also where a worse plan is given, as a live one may be."""
+    problem = simple_problem({"a": 0.1, "b": 0.1}, memory_bytes=30, max_replicas=1)
+    cuts = (LayerRange(start=0, stop=1), LayerRange(start=1, stop=4))
+    given = evaluate(problem, list(zip(((NodeId("a"),), (NodeId("b"),)), cuts, strict=True)))
+    told = explain(problem, given)
+    assert told.chosen == given
+    assert told.best_pipeline == solve(problem)
+    assert told.plans == (given, told.best_pipeline)

@@ -84,3 +84,16 @@ def test_the_same_facts_give_the_same_front(simple_problem: MakeProblem) -> None
     problem = simple_problem({"a": 0.1, "b": 0.17, "c": 0.23}, layers=7)
     turned = replace(problem, nodes=problem.nodes[::-1])
     assert pareto_front(problem) == pareto_front(turned)
+
+
+def test_no_point_is_worse_than_a_plan_that_is_known(simple_problem: MakeProblem) -> None:
+    """On next to no budget, on which the search finds nothing itself."""
+    problem = simple_problem({f"n{i}": 0.1 + 0.01 * i for i in range(6)}, layers=12)
+    known = solve(problem)
+    points = pareto_front(problem, known=(known,), budget_s=0.02)
+    assert any(
+        one.bottleneck_s <= known.bottleneck_s and one.latency_s <= known.latency_s
+        for one in points
+    )
+    bounded = replace(problem, latency_bound_s=known.latency_s / 100)
+    assert pareto_front(bounded, known=(known,), budget_s=0.02) == ()

@@ -270,3 +270,14 @@ def test_shares_of_any_number_of_replicas_come_to_1() -> None:
     assert len(sample_stage(*many, start=0, stop=1).replicas) == MAX_REPLICAS
     with pytest.raises(ValueError, match="1 to 64 replicas"):
         sample_stage(*many, NodeId("f" * 16), start=0, stop=1)
+
+
+@given(stages=st.integers(1, 256), replicas=st.integers(1, MAX_REPLICAS))
+def test_a_plan_has_a_bounded_number_of_replicas(stages: int, replicas: int) -> None:
+    nodes = [NodeId(f"{number:016x}") for number in range(replicas)]
+    forged = tuple(sample_stage(*nodes, start=i, stop=i + 1) for i in range(stages))
+    if stages * replicas <= 1024:
+        assert replace(PLAN, stages=forged).node_ids == tuple(nodes)
+    else:
+        with pytest.raises(ValueError, match="at most 1024 replicas"):
+            replace(PLAN, stages=forged)

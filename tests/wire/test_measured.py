@@ -65,3 +65,16 @@ def test_a_time_is_one_that_a_clock_can_wait_for() -> None:
     for wrong in (-1e-9, MAX_TIME_S * 1.01, float("nan")):
         with pytest.raises(ValueError, match="a time must lie"):
             check_times("a time", (wrong,))
+
+
+def test_a_power_mode_is_a_name() -> None:
+    with pytest.raises(ValueError, match="a power mode has at most 64 characters"):
+        CapabilityDocument(
+            model_id=ModelId("0" * 64),
+            kernel_class="k",
+            threads=1,
+            boundaries=(0, 1),
+            layer_s=(0.1,),
+            stage_s=0.0,
+            power_mode="x" * 65,
+        )

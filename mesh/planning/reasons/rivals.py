@@ -13,11 +13,13 @@ from mesh.planning.reasons.constraints import Constraint, node_ids
 from mesh.planning.reasons.diagnosis import explain_infeasible
 from mesh.planning.reasons.questions import Questions
 from mesh.planning.reasons.ranking import broken_wish
-from mesh.planning.search.best import rank
+from mesh.planning.search.best import EQUAL, rank
 from mesh.planning.search.budget import Budget
 from mesh.planning.solution import Solution
 
 AMPLE_S = 1e6
+AS_GOOD = 1.001
+"""Figures that differ by less show as equal."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +51,27 @@ def find_rivals(problem: Problem, known: Solution, questions: Questions) -> Riva
         why_no_replicas="" if replicas else _why_no_replicas(problem),
         why_no_pipeline="" if pipeline else _why_no_pipeline(problem, questions),
     )
+
+
+def standing_for(problem: Problem, chosen: Solution, rivals: Rivals) -> Rivals:
+    """The rivals, but for one of the chosen plan's own form that is no better: the chosen one stands for it."""
+    if len(chosen.stages) > 1:
+        return replace(rivals, pipeline=_either(problem, chosen, rivals.pipeline))
+    if len(chosen.node_ids) > 1:
+        return replace(rivals, replicas=_either(problem, chosen, rivals.replicas))
+    return replace(rivals, single=_either(problem, chosen, rivals.single))
+
+
+def _either(problem: Problem, chosen: Solution, rival: Solution | None) -> Solution | None:
+    """With the rival's proof, as far as it goes for the chosen plan."""
+    if rival is None:
+        return None
+    (ours, our_other), (least, other) = (rank(problem.objective, one) for one in (chosen, rival))
+    if ours > least * AS_GOOD or our_other > other * AS_GOOD:
+        return rival
+    if ours <= least * EQUAL:
+        return replace(chosen, optimal=rival.optimal, gap=rival.gap)
+    return replace(chosen, optimal=False, gap=1 - least * (1 - rival.gap) / ours)
 
 
 def _why_no_single(problem: Problem) -> str:

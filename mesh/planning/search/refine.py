@@ -171,7 +171,7 @@ class Refinement:
         starts = np.arange(stop)
         with np.errstate(divide="ignore"):
             own = np.where(rate > 0, 1.0 / rate, np.inf)
-        own[0] = max(own[0], inward[0])
+        own[0] = max(own[0], min(float(self._kind(k).inward[0]) for k, _ in members))
         periods = self._with_rest(np.maximum(own, period_s), count, left, starts)
         core = core_s + hop_core_s + self._core_s(members, stop)
         if self._cores:
@@ -208,10 +208,9 @@ class Refinement:
         """The tail's figures now that the team before it is known; None where a link is missing."""
         before = self._members(team)
         if not tail.stages:
-            leave_s = max(float(self._kind(k).outward[-1]) for k, _ in before)
-            if leave_s == math.inf:
-                return None
-            return leave_s, leave_s, 0.0, 0.0
+            leaves_s = [float(self._kind(k).outward[-1]) for k, _ in before]
+            slowest_s = max(leaves_s)
+            return None if slowest_s == math.inf else (min(leaves_s), slowest_s, 0.0, 0.0)
         rate, slowest_hop_s, quickest_hop_s, served = 0.0, 0.0, math.inf, (0.0, 1.0)
         for k, number in self._members(tail.team):
             table = self._kind(k)

@@ -71,8 +71,8 @@ def period_table(tables: Tables, team: Numbers) -> Floats:
         rate = rate + number * table.rate
     with np.errstate(divide="ignore"):
         period: Floats = np.where(rate > 0, 1.0 / rate, np.inf)
-    period[0] = np.maximum(period[0], max(float(table.inward[0]) for table, _ in members))
-    leave_s = max(float(table.outward[-1]) for table, _ in members)
+    period[0] = np.maximum(period[0], min(float(table.inward[0]) for table, _ in members))
+    leave_s = min(float(table.outward[-1]) for table, _ in members)
     period[:, -1] = np.maximum(period[:, -1], leave_s)
     return period
 

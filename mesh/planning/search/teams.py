@@ -18,7 +18,8 @@ from mesh.planning.search.tables import Floats, Tables
 class Begun:
     """Stages of which team and start are known: where their rows lie in the tables of both halves.
 
-    `entry_s` = the slowest way in from the gateway, 0 for stages that begin later.
+    `entry_s` = the quickest way in from the gateway, 0 for stages that begin later: no plan's mean way
+    in, which is what the gateway's own link carries, is less.
     """
 
     team: Ints
@@ -32,7 +33,8 @@ class Teams:
     """Figures by team; `which` picks from stages begun, and `stop` is where each of these ends."""
 
     __slots__ = (
-        "_compute", "_entry", "_half", "_inward", "_leave", "_rate", "_split", "_width", "space",
+        "_compute", "_entry", "_half", "_inward", "_last_leave", "_leave", "_rate", "_split", "_width",
+        "space",
     )  # fmt: skip
 
     def __init__(self, tables: Tables, space: Space) -> None:
@@ -44,8 +46,11 @@ class Teams:
         self._rate = self._flat([kind.rate for kind in by_kind], _sum)
         self._compute = self._flat([kind.compute for kind in by_kind], _largest)
         self._inward = self._flat([kind.inward for kind in by_kind], _largest)
-        self._entry = self._whole([float(kind.inward[0]) for kind in by_kind])
-        self._leave = self._whole([float(kind.outward[-1]) for kind in by_kind])
+        entries = [float(kind.inward[0]) for kind in by_kind]
+        leaves = [float(kind.outward[-1]) for kind in by_kind]
+        self._entry = self._whole(entries, np.minimum)
+        self._leave = self._whole(leaves, np.minimum)
+        self._last_leave = self._whole(leaves, np.maximum)
 
     def begin(self, team: Ints, start: Ints) -> Begun:
         high, low = np.divmod(team, self._split)
@@ -82,7 +87,7 @@ class Teams:
         )
         latency: Floats = compute + inward
         last = np.flatnonzero(stop == self._width - 1)
-        latency[last] += self._leave[begun.team[which[last]]]
+        latency[last] += self._last_leave[begun.team[which[last]]]
         return latency
 
     def _rates(self, begun: Begun, which: Ints, stop: Ints) -> Floats:
@@ -103,13 +108,13 @@ class Teams:
             high = add(high, table, count)
         return low.ravel(), high.ravel()
 
-    def _whole(self, of_kind: Sequence[float]) -> Floats:
-        """The largest of each team's kinds."""
-        figures: Floats = np.zeros(self.space.size)
+    def _whole(self, of_kind: Sequence[float], pick: np.ufunc) -> Floats:
+        """Of each team's kinds the one that is picked."""
+        nothing = np.inf if pick is np.minimum else 0.0
+        figures: Floats = np.full(self.space.size, nothing)
         for k, figure in enumerate(of_kind):
-            figures[self.space.digits[:, k] > 0] = np.maximum(
-                figures[self.space.digits[:, k] > 0], figure
-            )
+            members = self.space.digits[:, k] > 0
+            figures[members] = pick(figures[members], figure)
         return figures
 
 

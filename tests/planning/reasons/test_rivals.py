@@ -6,7 +6,7 @@ import pytest
 
 from mesh.planning import Objective, PlanLink, Problem, Solution
 from mesh.planning.reasons.questions import Questions
-from mesh.planning.reasons.rivals import Rivals, find_rivals
+from mesh.planning.reasons.rivals import Rivals, find_rivals, standing_for
 from mesh.planning.search.best import rank
 from mesh.planning.search.budget import Budget
 from mesh.planning.solver import find
@@ -118,3 +118,34 @@ def test_why_there_is_no_pipeline(simple_problem: MakeProblem) -> None:
     assert rivals_of(limited).why_no_pipeline == "only one stage was asked for"
     bound = simple_problem({"a": 0.1, "b": 0.1}, latency_bound_s=0.425)
     assert "raise the latency bound to at least 430" in rivals_of(bound).why_no_pipeline
+
+
+def test_a_chosen_plan_stands_for_the_rival_that_shows_equal_figures(
+    simple_problem: MakeProblem,
+) -> None:
+    problem = simple_problem({"a": 0.1, "b": 0.1}, memory_bytes=20, max_replicas=1)
+    rivals = rivals_of(problem)
+    best = rivals.pipeline
+    assert best is not None
+    given = replace(best, bottleneck_s=best.bottleneck_s * 1.0005, optimal=False, gap=1.0)
+    stands = standing_for(problem, given, rivals).pipeline
+    assert stands is not None
+    assert stands.bottleneck_s == given.bottleneck_s
+    assert not stands.optimal
+    assert stands.gap == pytest.approx(0.0005, rel=0.01)
+    equal = standing_for(problem, replace(best, optimal=False, gap=1.0), rivals).pipeline
+    assert equal is not None
+    assert (equal.optimal, equal.gap) == (True, 0.0)
+    worse = replace(best, bottleneck_s=best.bottleneck_s * 1.01)
+    assert standing_for(problem, worse, rivals) == rivals
+    later = replace(best, latency_s=best.latency_s * 1.01)
+    assert standing_for(problem, later, rivals) == rivals
+
+
+def test_a_chosen_plan_stands_for_no_other_form(simple_problem: MakeProblem) -> None:
+    problem = simple_problem({"a": 0.1, "b": 0.1})
+    rivals = rivals_of(problem)
+    assert rivals.single is not None
+    assert rivals.replicas is not None
+    for own in (rivals.single, rivals.replicas):
+        assert standing_for(problem, own, rivals) == rivals

@@ -39,7 +39,7 @@ def test_the_least_period_is_a_bound_that_its_own_plan_has(seed: int) -> None:
     engine, best = engine_of(problem), best_figures(problem)
     figure, stages = engine.least_period(math.inf)
     if best is not None:
-        assert figure <= best.period_s * (1 + 1e-9)
+        assert figure <= best.period_s * (1 + 1e-9) + 1e-11  # a pace of nothing counts a little
     if stages is not None:
         assert engine.period_of(stages) == pytest.approx(figure, rel=1e-12)
         assert engine.least_period(figure * (1 - 1e-6))[1] is None

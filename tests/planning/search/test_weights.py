@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mesh.planning import Objective, Problem
+from mesh.planning.evaluation import SHORTEST_S
 from mesh.planning.search.space import build_space
 from mesh.planning.search.tables import Tables, build_tables
 from mesh.planning.search.weights import best_weights, windows
@@ -65,7 +66,8 @@ def test_windows_never_exclude_a_head_of_a_plan_that_keeps_the_limit(seed: int) 
         found = figures(problem, plan)
         if found is None:
             continue
-        reach = windows(tables, weights, space, found.period_s * (1 + 1e-12))
+        limit_s = max(found.period_s, SHORTEST_S) * (1 + 1e-9)
+        reach = windows(tables, weights, space, limit_s)
         used = used_after(tables, plan)
         for (_, start, stop), before, after in zip(plan, used, used[1:], strict=False):
             assert reach.least[after] <= stop <= reach.most[after]
