@@ -49,7 +49,7 @@ class Line:
 
 
 def wishes() -> Iterator[tuple[str, Wishes]]:
-    """What each model is asked for, one after the other; the last leaves all to the planner."""
+    """What each model is asked for, one after the other; one leaves all to the planner."""
     away = ("gateway",)
     yield (
         "one node",
@@ -65,8 +65,8 @@ def wishes() -> Iterator[tuple[str, Wishes]]:
         _wishes(must=("fast", "middle", "slow"), never=away, min_stages=3, max_replicas=1),
     )
     yield "a replicated stage", _wishes(must=("fast", "middle", "slow"), never=away, min_stages=2)
-    yield "the gateway too", _wishes(must=("gateway", "fast"), min_stages=2, max_replicas=1)
     yield "free choice", Wishes()
+    yield "the gateway too", _wishes(must=("gateway", "fast"), min_stages=2, max_replicas=1)
 
 
 def _wishes(
