@@ -69,7 +69,7 @@ def figure(teams: Teams, links: Links, limit_s: float, node_s: float | None) -> 
     team, start, stop = np.asarray(links, np.int64).T
     begun, which = teams.begin(team, start), np.arange(len(links))
     period_s = float(teams.period_s(begun, which, stop).max())
-    if not period_s <= limit_s:
+    if period_s == math.inf or period_s > limit_s:
         return math.inf
     if node_s is None:
         return period_s
